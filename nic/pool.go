@@ -1,0 +1,197 @@
+package nic
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// Pool is the set of buffers that a device owns. Get may be called from any
+// goroutine, and buffers come back from any: releases go to a remote list that
+// costs one compare-and-swap, and that Get takes over whole when its own list
+// is empty. Memory is taken a slab at a time, as it is needed.
+type Pool struct {
+	cfg PoolConfig
+
+	mu     sync.Mutex
+	local  *Packet   // free
+	nLocal int       // packets on local
+	slabs  []*Packet // every packet, by index
+	failed error     // Memory's error: there will be no more slabs
+
+	remote atomic.Pointer[Packet] // released since local took them over
+	low    atomic.Bool
+}
+
+// PoolConfig says what a pool's buffers are. The zero value of a field takes
+// its default.
+type PoolConfig struct {
+	BufferSize int // bytes of each buffer, headroom included; default 2048
+	Headroom   int // bytes left free in front of a packet; default 64
+	Max        int // buffers at the most; default 4096
+	Slab       int // buffers taken at a time; default 64
+	LowWater   int // Low reports true below this many free ones; default Max/4
+
+	// Memory returns size bytes for a slab. The default is the Go heap. Drivers
+	// give DMA memory, a UMEM, or a shared mapping, and set Slab to Max where
+	// the region must be one.
+	Memory func(size int) ([]byte, error)
+}
+
+// NewPool returns a pool; its memory is taken by the first Get.
+func NewPool(cfg PoolConfig) (*Pool, error) {
+	def := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&cfg.BufferSize, 2048)
+	def(&cfg.Headroom, 64)
+	def(&cfg.Max, 4096)
+	def(&cfg.Slab, min(64, cfg.Max))
+	def(&cfg.LowWater, cfg.Max/4)
+	if cfg.Headroom >= cfg.BufferSize || cfg.Headroom < 0 || cfg.Max < 0 || cfg.Slab < 0 {
+		return nil, fmt.Errorf("nic: pool of %d buffers of %d bytes with %d headroom, %d at a time, makes no sense",
+			cfg.Max, cfg.BufferSize, cfg.Headroom, cfg.Slab)
+	}
+	if cfg.Memory == nil {
+		cfg.Memory = func(size int) ([]byte, error) { return make([]byte, size), nil }
+	}
+	return &Pool{cfg: cfg}, nil
+}
+
+// Room is the number of bytes that one buffer takes behind the headroom.
+func (l *Pool) Room() int { return l.cfg.BufferSize - l.cfg.Headroom }
+
+// Get returns an empty packet of one part, or nil when all are in use.
+func (l *Pool) Get() *Packet {
+	l.mu.Lock()
+	if l.local == nil || l.nLocal < l.cfg.LowWater && len(l.slabs) == l.cfg.Max {
+		l.refill()
+	}
+	p := l.local
+	if p == nil {
+		l.mu.Unlock()
+		return nil
+	}
+	l.local = p.link
+	l.nLocal--
+	l.mu.Unlock()
+	p.link = nil
+	p.off = int32(l.cfg.Headroom)
+	p.n = 0
+	p.Meta = Meta{}
+	return p
+}
+
+// GetChain returns an empty frame with room for size bytes in as many parts as
+// that takes, or nil.
+func (l *Pool) GetChain(size int) *Packet {
+	first := l.Get()
+	if first == nil {
+		return nil
+	}
+	last := first
+	for size -= l.Room(); size > 0; size -= l.Room() {
+		p := l.Get()
+		if p == nil {
+			first.Release()
+			return nil
+		}
+		last.next = p
+		last = p
+	}
+	return first
+}
+
+// refill takes over the remote list, or else a new slab. Called with mu held.
+func (l *Pool) refill() {
+	if first := l.remote.Swap(nil); first != nil {
+		last := first
+		n := 1
+		for ; last.link != nil; last = last.link {
+			n++
+		}
+		last.link = l.local
+		l.local = first
+		l.nLocal += n
+	} else if l.local == nil {
+		l.grow()
+	}
+	l.low.Store(l.nLocal < l.cfg.LowWater && (len(l.slabs) == l.cfg.Max || l.failed != nil))
+}
+
+// grow adds a slab, if the pool may. Called with mu held.
+func (l *Pool) grow() {
+	n := min(l.cfg.Slab, l.cfg.Max-len(l.slabs))
+	if n <= 0 || l.failed != nil {
+		return
+	}
+	size := l.cfg.BufferSize
+	mem, err := l.cfg.Memory(n * size)
+	if err != nil {
+		l.failed = err
+		return
+	}
+	pkts := make([]Packet, n)
+	for i := range pkts {
+		p := &pkts[i]
+		p.pool = l
+		p.refs.Store(1)
+		p.index = uint32(len(l.slabs))
+		p.buf = mem[i*size : (i+1)*size : (i+1)*size]
+		l.slabs = append(l.slabs, p)
+		p.link = l.local
+		l.local = p
+	}
+	l.nLocal += n
+}
+
+// put takes back a packet that nobody owns any more; its count of owners is 1,
+// as for the next one.
+func (l *Pool) put(p *Packet) {
+	p.next = nil
+	for {
+		head := l.remote.Load()
+		p.link = head
+		// No ABA: packets leave the list all at once, by Swap.
+		if l.remote.CompareAndSwap(head, p) {
+			return
+		}
+	}
+}
+
+// At returns the packet with the given index: for drivers, which meet their
+// buffers again by number. It returns nil if there is none.
+func (l *Pool) At(index uint32) *Packet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if int(index) >= len(l.slabs) {
+		return nil
+	}
+	return l.slabs[index]
+}
+
+// Low reports whether less than the low-water mark was free when the pool last
+// looked: then a receiver copies payloads out of its packets rather than keep
+// them.
+func (l *Pool) Low() bool { return l.low.Load() }
+
+// InUse is how many packets are out at the moment: for tests and statistics.
+func (l *Pool) InUse() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(l.slabs) - l.nLocal
+	// Packets join the list at its head only, and leave it under mu.
+	for p := l.remote.Load(); p != nil; p = p.link {
+		n--
+	}
+	return n
+}
+
+// Err is why no more memory could be had, or nil.
+func (l *Pool) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
+}

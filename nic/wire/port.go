@@ -1,0 +1,276 @@
+package wire
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic"
+)
+
+// Port is one end of a wire. It implements nic.Device.
+type Port struct {
+	wire   *Wire
+	index  int
+	mac    nic.MAC
+	small  *nic.Pool // frames of up to the MTU
+	large  *nic.Pool // super-segments; nil without TSO
+	queues []*queue
+	closed atomic.Bool
+
+	down atomic.Bool // no carrier, or dead
+
+	mu      sync.Mutex
+	changed func(nic.Link)
+	failed  error
+}
+
+var _ nic.Device = (*Port)(nil)
+
+func newPort(w *Wire, index int) (*Port, error) {
+	p := &Port{wire: w, index: index}
+	// Locally administered, unicast (IEEE 802 section 8.4).
+	p.mac = nic.MAC{0x02, 'f', 'n', 0, 0, byte(index + 1)}
+	const headroom = 64
+	var err error
+	p.small, err = nic.NewPool(nic.PoolConfig{
+		BufferSize: (headroom + ethernetHeader + w.cfg.MTU + 63) &^ 63,
+		Headroom:   headroom,
+		Max:        w.cfg.Pool,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if w.cfg.TSO {
+		p.large, err = nic.NewPool(nic.PoolConfig{
+			BufferSize: (headroom + maxSuper + 63) &^ 63,
+			Headroom:   headroom,
+			Max:        max(16, w.cfg.Pool/16),
+			Slab:       4,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for i := range w.cfg.Queues {
+		p.queues = append(p.queues, &queue{port: p, index: i, rx: newRing(w.cfg.Ring)})
+	}
+	return p, nil
+}
+
+// Info implements nic.Device.
+func (p *Port) Info() nic.Info {
+	info := nic.Info{
+		Name:   fmt.Sprintf("wire%d", p.index),
+		Driver: "wire",
+		MAC:    p.mac,
+		MTU:    p.wire.cfg.MTU,
+	}
+	if p.wire.cfg.Checksum {
+		info.Offloads |= nic.TxChecksum | nic.RxChecksum
+	}
+	if p.wire.cfg.TSO {
+		info.Offloads |= nic.TSO4 | nic.TSO6 | nic.LRO
+		info.MaxSend = maxSuper
+	}
+	return info
+}
+
+// Queues implements nic.Device.
+func (p *Port) Queues() []nic.Queue {
+	qs := make([]nic.Queue, len(p.queues))
+	for i, q := range p.queues {
+		qs[i] = q
+	}
+	return qs
+}
+
+// Link implements nic.Device.
+func (p *Port) Link() nic.Link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.link()
+}
+
+func (p *Port) link() nic.Link {
+	l := nic.Link{Up: !p.down.Load(), MTU: p.wire.cfg.MTU, Err: p.failed}
+	if p.closed.Load() {
+		l.Up, l.Err = false, nic.ErrClosed
+	}
+	return l
+}
+
+// SetUp takes the port's link down or up again, as pulling a cable would:
+// while it is down frames to and from it are dropped.
+func (p *Port) SetUp(up bool) { p.change(up, nil) }
+
+// Fail makes the device die with err, as a NIC that is unplugged does.
+func (p *Port) Fail(err error) { p.change(false, err) }
+
+func (p *Port) change(up bool, failed error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed != nil {
+		return
+	}
+	p.failed = failed
+	p.down.Store(!up)
+	if p.changed != nil {
+		p.changed(p.link())
+	}
+}
+
+// Notify implements nic.Device.
+func (p *Port) Notify(changed func(nic.Link)) {
+	p.mu.Lock()
+	p.changed = changed
+	p.mu.Unlock()
+}
+
+// Close implements nic.Device. Packets on their way to the port are released.
+func (p *Port) Close() error {
+	if p.closed.Swap(true) {
+		return nic.ErrClosed
+	}
+	for _, q := range p.queues {
+		q.drain()
+	}
+	return nil
+}
+
+// alloc returns a packet from the pool that fits size, nil if that is empty.
+func (p *Port) alloc(size int) *nic.Packet {
+	if size <= p.small.Room() {
+		return p.small.Get()
+	}
+	if p.large != nil && size <= p.large.Room() {
+		return p.large.Get()
+	}
+	return nil
+}
+
+// receive queues packets on one of the port's rings. What comes to a port that
+// is closed or down is lost.
+func (p *Port) receive(queue int, pkts []*nic.Packet) int {
+	q := p.queues[queue%len(p.queues)]
+	if p.closed.Load() || p.down.Load() {
+		return q.lose(pkts)
+	}
+	n := q.rx.push(pkts)
+	if p.closed.Load() {
+		q.drain() // Close may have drained before our push
+	}
+	return n
+}
+
+// queue implements nic.Queue.
+type queue struct {
+	port  *Port
+	index int
+	rx    *ring
+	armed atomic.Bool
+	wake  func()
+
+	rxPackets, rxBytes, txPackets, txBytes atomic.Uint64
+	rxDropped, txDropped, txFull, noBuffer atomic.Uint64
+	kicks, wakes                           atomic.Uint64
+}
+
+// count adds n to c, which few write and nobody but them on the packet path.
+func count(c *atomic.Uint64, n int) { c.Add(uint64(n)) }
+
+func (q *queue) Recv(pkts []*nic.Packet) int {
+	n := q.rx.pop(pkts)
+	if n == 0 {
+		return 0
+	}
+	bytes := 0
+	for _, p := range pkts[:n] {
+		bytes += p.Len()
+		p.Queue = uint16(q.index)
+	}
+	count(&q.rxPackets, n)
+	count(&q.rxBytes, bytes)
+	return n
+}
+
+func (q *queue) Alloc(size int) *nic.Packet {
+	p := q.port.alloc(size)
+	if p == nil {
+		q.noBuffer.Add(1)
+	}
+	return p
+}
+
+func (q *queue) Send(pkts []*nic.Packet) int {
+	if q.port.closed.Load() || q.port.down.Load() {
+		return q.lose(pkts)
+	}
+	total := 0
+	for _, p := range pkts {
+		total += p.Len()
+	}
+	n := q.port.wire.deliver(q.port, q.index, pkts)
+	if n < len(pkts) {
+		count(&q.txFull, len(pkts)-n)
+		for _, p := range pkts[n:] {
+			total -= p.Len()
+		}
+	}
+	count(&q.txPackets, n)
+	count(&q.txBytes, total)
+	return n
+}
+
+// lose drops packets that cannot be delivered any more.
+func (q *queue) lose(pkts []*nic.Packet) int {
+	for _, p := range pkts {
+		p.Release()
+	}
+	count(&q.txDropped, len(pkts))
+	return len(pkts)
+}
+
+func (q *queue) Kick() {
+	for i, p := range q.port.wire.ports {
+		if i == q.port.index {
+			continue
+		}
+		peer := p.queues[q.index%len(p.queues)]
+		if peer.armed.Load() && !peer.rx.empty() && peer.armed.CompareAndSwap(true, false) {
+			q.kicks.Add(1)
+			peer.wakes.Add(1)
+			peer.wake()
+		}
+	}
+}
+
+func (q *queue) SetWake(wake func()) { q.wake = wake }
+
+func (q *queue) Arm() bool {
+	q.armed.Store(q.wake != nil)
+	return q.rx.empty()
+}
+
+func (q *queue) NextEvent() time.Duration { return nic.Never }
+
+// drain releases what is on the receive ring, after Close.
+func (q *queue) drain() {
+	var pkts [64]*nic.Packet
+	for {
+		n := q.rx.pop(pkts[:])
+		if n == 0 {
+			return
+		}
+		q.lose(pkts[:n])
+	}
+}
+
+func (q *queue) Stats() nic.QueueStats {
+	return nic.QueueStats{
+		RxPackets: q.rxPackets.Load(), RxBytes: q.rxBytes.Load(), RxDropped: q.rxDropped.Load(),
+		TxPackets: q.txPackets.Load(), TxBytes: q.txBytes.Load(), TxDropped: q.txDropped.Load(),
+		TxFull: q.txFull.Load(), NoBuffer: q.noBuffer.Load(), Kicks: q.kicks.Load(), Wakes: q.wakes.Load(),
+	}
+}

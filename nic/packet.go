@@ -168,7 +168,7 @@ func (p *Packet) Buffer() []byte { return p.buf }
 // SetRange makes the part's bytes the n from off on, for drivers that learn
 // from a descriptor where a frame lies. It reports whether they fit.
 func (p *Packet) SetRange(off, n int) bool {
-	if off < 0 || n < 0 || off+n > len(p.buf) {
+	if off < 0 || n < 0 || n > len(p.buf)-off {
 		return false
 	}
 	p.off, p.n = int32(off), int32(n)

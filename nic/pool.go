@@ -66,7 +66,7 @@ func (l *Pool) Room() int { return l.cfg.BufferSize - l.cfg.Headroom }
 // Get returns an empty packet of one part, or nil when all are in use.
 func (l *Pool) Get() *Packet {
 	l.mu.Lock()
-	if l.local == nil || l.nLocal < l.cfg.LowWater && len(l.slabs) == l.cfg.Max {
+	if l.local == nil || l.nLocal < l.cfg.LowWater && (len(l.slabs) == l.cfg.Max || l.failed != nil) {
 		l.refill()
 	}
 	p := l.local

@@ -139,6 +139,16 @@ func (p *Port) Close() error {
 	return nil
 }
 
+// InUse is the number of the port's own buffers that somebody holds at the
+// moment.
+func (p *Port) InUse() int {
+	n := p.small.InUse()
+	if p.large != nil {
+		n += p.large.InUse()
+	}
+	return n
+}
+
 // alloc returns a packet from the pool that fits size, nil if that is empty.
 func (p *Port) alloc(size int) *nic.Packet {
 	if size <= p.small.Room() {
@@ -155,7 +165,7 @@ func (p *Port) alloc(size int) *nic.Packet {
 func (p *Port) receive(queue int, pkts []*nic.Packet) int {
 	q := p.queues[queue%len(p.queues)]
 	if p.closed.Load() || p.down.Load() {
-		return q.lose(pkts)
+		return lose(pkts, &q.rxDropped)
 	}
 	n := q.rx.push(pkts)
 	if p.closed.Load() {
@@ -170,6 +180,7 @@ type queue struct {
 	index int
 	rx    *ring
 	armed atomic.Bool
+	full  atomic.Bool // Send fell short: the ring's reader owes a wake
 	wake  func()
 
 	rxPackets, rxBytes, txPackets, txBytes atomic.Uint64
@@ -185,9 +196,10 @@ func (q *queue) Recv(pkts []*nic.Packet) int {
 	if n == 0 {
 		return 0
 	}
+	q.wakeSenders()
 	bytes := 0
 	for _, p := range pkts[:n] {
-		bytes += p.Len()
+		bytes += p.FrameLen()
 		p.Queue = uint16(q.index)
 	}
 	count(&q.rxPackets, n)
@@ -205,36 +217,86 @@ func (q *queue) Alloc(size int) *nic.Packet {
 
 func (q *queue) Send(pkts []*nic.Packet) int {
 	if q.port.closed.Load() || q.port.down.Load() {
-		return q.lose(pkts)
+		return lose(pkts, &q.txDropped)
 	}
-	total := 0
-	for _, p := range pkts {
-		total += p.Len()
-	}
-	n := q.port.wire.deliver(q.port, q.index, pkts)
-	if n < len(pkts) {
-		count(&q.txFull, len(pkts)-n)
-		for _, p := range pkts[n:] {
-			total -= p.Len()
+	sent := 0
+	for sent < len(pkts) {
+		// As many as can be sent, then the one that cannot.
+		n, total := 0, 0
+		for _, p := range pkts[sent:] {
+			size := p.FrameLen()
+			if !q.port.fits(p, size) {
+				break
+			}
+			n++
+			total += size
+		}
+		if n == 0 {
+			lose(pkts[sent:sent+1], &q.txDropped)
+			sent++
+			continue
+		}
+		took := q.port.wire.deliver(q.port, q.index, pkts[sent:sent+n])
+		for _, p := range pkts[sent+took : sent+n] {
+			total -= p.FrameLen()
+		}
+		count(&q.txPackets, took)
+		count(&q.txBytes, total)
+		sent += took
+		if took < n {
+			count(&q.txFull, len(pkts)-sent)
+			q.full.Store(true)
+			break
 		}
 	}
-	count(&q.txPackets, n)
-	count(&q.txBytes, total)
-	return n
+	return sent
 }
 
-// lose drops packets that cannot be delivered any more.
-func (q *queue) lose(pkts []*nic.Packet) int {
+// fits reports whether the port can send a frame of size bytes: it is not too
+// large, and asks for no offload that the wire does not have.
+func (p *Port) fits(f *nic.Packet, size int) bool {
+	cfg := &p.wire.cfg
+	if f.Segment != nic.SegmentNone {
+		return cfg.TSO && size <= maxSuper
+	}
+	return size <= ethernetHeader+cfg.MTU && (cfg.Checksum || f.Checksum != nic.ChecksumPartial)
+}
+
+// lose drops packets that cannot be delivered, and counts them.
+func lose(pkts []*nic.Packet, dropped *atomic.Uint64) int {
 	for _, p := range pkts {
 		p.Release()
 	}
-	count(&q.txDropped, len(pkts))
+	count(dropped, len(pkts))
 	return len(pkts)
 }
 
+// wakeSenders wakes the pollers that sleep after their Send fell short, for
+// there is room on q's ring again.
+func (q *queue) wakeSenders() {
+	for _, p := range q.port.wire.ports {
+		from := p.queues[q.index]
+		if from.full.Load() && from.armed.CompareAndSwap(true, false) {
+			from.full.Store(false)
+			from.wakes.Add(1)
+			from.wake()
+		}
+	}
+}
+
+// room reports whether no ring that Send fills is full.
+func (q *queue) room() bool {
+	for _, p := range q.port.wire.ports {
+		if (p != q.port || len(q.port.wire.ports) == 1) && p.queues[q.index].rx.full() {
+			return false
+		}
+	}
+	return true
+}
+
 func (q *queue) Kick() {
-	for i, p := range q.port.wire.ports {
-		if i == q.port.index {
+	for _, p := range q.port.wire.ports {
+		if p == q.port && len(q.port.wire.ports) > 1 {
 			continue
 		}
 		peer := p.queues[q.index%len(p.queues)]
@@ -250,7 +312,14 @@ func (q *queue) SetWake(wake func()) { q.wake = wake }
 
 func (q *queue) Arm() bool {
 	q.armed.Store(q.wake != nil)
-	return q.rx.empty()
+	// Look once more: what came before the flag was set woke nobody.
+	if q.full.Load() && q.room() {
+		q.full.Store(false)
+	} else if q.rx.empty() {
+		return true
+	}
+	q.armed.Store(false)
+	return false
 }
 
 func (q *queue) NextEvent() time.Duration { return nic.Never }
@@ -263,7 +332,8 @@ func (q *queue) drain() {
 		if n == 0 {
 			return
 		}
-		q.lose(pkts[:n])
+		lose(pkts[:n], &q.rxDropped)
+		q.wakeSenders()
 	}
 }
 

@@ -67,3 +67,5 @@ func (r *ring) pop(pkts []*nic.Packet) int {
 }
 
 func (r *ring) empty() bool { return r.head.Load() == r.tail.Load() }
+
+func (r *ring) full() bool { return r.head.Load()-r.tail.Load() >= uint64(len(r.slots)) }

@@ -21,7 +21,7 @@ const maxSuper = 65535 + ethernetHeader
 
 // Config describes a wire. The zero value of a field takes its default.
 type Config struct {
-	Ports  int // default 2
+	Ports  int // default 2; a single one is joined to itself: loopback
 	MTU    int // bytes, 68 to 65535; default 1500
 	Queues int // queue pairs of each port; default 1
 	Ring   int // packets a receive queue holds, rounded up to a power of two; default 1024
@@ -55,8 +55,8 @@ func New(cfg Config) (*Wire, error) {
 	def(&cfg.Pool, 4096)
 	cfg.Checksum = cfg.Checksum || cfg.TSO
 	switch {
-	case cfg.Ports < 2 || cfg.Ports > 255:
-		return nil, fmt.Errorf("wire: %d ports: want 2 to 255", cfg.Ports)
+	case cfg.Ports < 1 || cfg.Ports > 255:
+		return nil, fmt.Errorf("wire: %d ports: want 1 to 255", cfg.Ports)
 	case cfg.MTU < 68 || cfg.MTU > 65535:
 		return nil, fmt.Errorf("wire: an MTU of %d: want 68 to 65535", cfg.MTU)
 	case cfg.Queues < 1 || cfg.Ring < 1 || cfg.Pool < 1:
@@ -81,10 +81,7 @@ func (w *Wire) Port(i int) *Port { return w.ports[i] }
 func (w *Wire) InUse() int {
 	n := 0
 	for _, p := range w.ports {
-		n += p.small.InUse()
-		if p.large != nil {
-			n += p.large.InUse()
-		}
+		n += p.InUse()
 	}
 	return n
 }
@@ -93,9 +90,11 @@ func (w *Wire) InUse() int {
 // returns how many were taken care of. It stops at the first that finds its
 // ring full.
 func (w *Wire) deliver(from *Port, queue int, pkts []*nic.Packet) int {
-	if len(w.ports) == 2 {
-		to := w.ports[1-from.index]
-		return to.receive(queue, pkts)
+	switch len(w.ports) {
+	case 1:
+		return from.receive(queue, pkts)
+	case 2:
+		return w.ports[1-from.index].receive(queue, pkts)
 	}
 	for i, p := range pkts {
 		b := p.Bytes()

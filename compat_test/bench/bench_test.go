@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Every workload runs on every row without an error. Nothing is said of
+// rates.
+func TestWorkloadsRunOnEveryRow(t *testing.T) {
+	for _, wl := range workloads {
+		for _, row := range rows {
+			if !row.Runs(wl) {
+				continue
+			}
+			t.Run(wl.Name+"/"+row.Name, func(t *testing.T) {
+				s, err := measureOne(context.Background(), row, wl, 50*time.Millisecond)
+				require.NoError(t, err)
+				require.NoError(t, s.FirstError)
+				require.Zero(t, s.Errors)
+				require.Positive(t, s.Wall)
+			})
+		}
+	}
+}
+
+func TestRunPrintsTheTableAndAppendsARecordForEachRow(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out.jsonl")
+	args := []string{"--rounds=2", "--duration=20ms", "--workloads=ping", "--rows=kernel,memory", "--out=" + out}
+	for range 2 {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, exitOK, run(args, &stdout, &stderr), stderr.String())
+		require.Contains(t, stdout.String(), "ping:")
+		require.Contains(t, stdout.String(), "memory")
+	}
+	b, err := os.ReadFile(out)
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	require.Len(t, lines, 4)
+	var r record
+	require.NoError(t, json.Unmarshal([]byte(lines[3]), &r))
+	require.Equal(t, "ping", r.Workload)
+	require.Equal(t, "memory", r.Row)
+	require.Equal(t, 2, r.Rounds)
+	require.LessOrEqual(t, r.Min, r.Value)
+	require.GreaterOrEqual(t, r.Max, r.Value)
+	require.Positive(t, r.Ratio)
+	require.NotEmpty(t, r.CPU)
+}
+
+func TestAnInterruptedRunKeepsWhatItHas(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	o, err := parse([]string{"--rounds=1000", "--duration=10ms", "--workloads=ping", "--rows=memory"}, &bytes.Buffer{})
+	require.NoError(t, err)
+	progress := writerFunc(func([]byte) { cancel() }) // after the first measurement
+	got := measureAll(ctx, o, progress)
+	require.Len(t, got, 1)
+	require.Len(t, got.summarise(), 1)
+}
+
+func TestAProfileNeedsOneRowAndOneWorkload(t *testing.T) {
+	var stderr bytes.Buffer
+	require.Equal(t, exitUsage, run([]string{"--cpuprofile=x", "--rows=memory"}, &stderr, &stderr))
+	require.Contains(t, stderr.String(), "--workloads")
+}
+
+func TestUnknownNamesAreRefused(t *testing.T) {
+	for _, arg := range []string{"--rows=kernel,typo", "--workloads=typo", "--rounds=0", "--duration=0s", "stray"} {
+		var stderr bytes.Buffer
+		require.Equal(t, exitUsage, run([]string{arg}, &stderr, &stderr), arg)
+	}
+}
+
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var errPlanted = errors.New("planted")
+
+// brokenTransport is the memory row with a fault.
+type brokenTransport struct {
+	Transport
+	dial func(net.Conn) (net.Conn, error)
+}
+
+func (t *brokenTransport) Dial() (net.Conn, error) {
+	c, err := t.Transport.Dial()
+	if err != nil {
+		return nil, err
+	}
+	return t.dial(c)
+}
+
+// shortConn ends after some bytes were read.
+type shortConn struct {
+	net.Conn
+	left int
+}
+
+func (c *shortConn) Read(b []byte) (int, error) {
+	if c.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := c.Conn.Read(b[:min(len(b), c.left)])
+	c.left -= n
+	return n, err
+}
+
+// lossyConn reports to have written what it kept back.
+type lossyConn struct{ net.Conn }
+
+func (c lossyConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b[:len(b)-1])
+	return n + 1, err
+}
+
+func TestFaultsOfARowAreReported(t *testing.T) {
+	refuse := func(c net.Conn) (net.Conn, error) { c.Close(); return nil, errPlanted }
+	short := func(c net.Conn) (net.Conn, error) { return &shortConn{Conn: c, left: 4000}, nil }
+	lossy := func(c net.Conn) (net.Conn, error) { return lossyConn{c}, nil }
+	for _, tc := range []struct {
+		name, workload string
+		dial           func(net.Conn) (net.Conn, error)
+		want           string
+	}{
+		{"a refused dial", "http1", refuse, "planted"},
+		{"refused dials", "conn", refuse, "planted"},
+		{"an early end of the connection", "http1", short, "ended after"},
+		{"an early end of the echo", "ping", short, "EOF"},
+		{"bytes that do not arrive", "bulk", lossy, "arrived"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			row := &Row{Name: "broken", Open: func() (Transport, error) {
+				m, err := openMemory()
+				return &brokenTransport{m, tc.dial}, err
+			}}
+			o, err := parse([]string{"--workloads=" + tc.workload}, io.Discard)
+			require.NoError(t, err)
+			s, err := measureOne(context.Background(), row, o.workloads[0], 20*time.Millisecond)
+			if err == nil {
+				require.Positive(t, s.Errors)
+				err = s.FirstError
+			}
+			require.ErrorContains(t, err, tc.want)
+		})
+	}
+}
+
+func TestASummaryCountsErrorsAndFailedRounds(t *testing.T) {
+	r := results{
+		{workload: workloads[0], row: rows[1], round: 0, sample: Sample{Value: 5, Errors: 3, FirstError: io.EOF}},
+		{workload: workloads[0], row: rows[1], round: 1, failed: errPlanted},
+	}
+	s := r.summarise()
+	require.Len(t, s, 1)
+	require.Equal(t, 1, s[0].rounds)
+	require.Equal(t, 4, s[0].errors)
+	var b bytes.Buffer
+	require.Equal(t, 4, writeErrors(&b, s))
+	require.Contains(t, b.String(), "EOF")
+}
+
+func TestReadResponse(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!"
+	for _, tc := range []struct{ name, in, want string }{
+		{"a response", ok, ""},
+		{"another status", strings.Replace(ok, "200 OK", "500 No", 1), "not the expected"},
+		{"a response cut short", ok[:len(ok)-1], "ended after"},
+		{"nothing", "", "ended after 0 bytes"},
+		{"too much", strings.Repeat("x", responseSize+1), "not the expected"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := readResponse(strings.NewReader(tc.in), make([]byte, responseSize))
+			if tc.want == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, tc.want)
+			}
+		})
+	}
+}

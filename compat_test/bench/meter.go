@@ -1,0 +1,45 @@
+package main
+
+import (
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// A reading is the state of the process's and the link's counters.
+type reading struct {
+	at      time.Time
+	cpu     time.Duration // user and system time of the whole process
+	mallocs uint64        // objects allocated since the process started
+	packets uint64
+	ops     uint64
+}
+
+// read takes a reading. The statistics of the heap are exact, which stops the
+// world for some microseconds; ops is called last, right beside the clock.
+func read(t Transport, ops func() uint64) reading {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	r := reading{mallocs: m.Mallocs, packets: t.Packets(), cpu: processCPU()}
+	r.ops, r.at = ops(), time.Now()
+	return r
+}
+
+// sampleBetween turns two readings into what happened between them.
+func sampleBetween(from, to reading) Sample {
+	return Sample{
+		Wall:    to.at.Sub(from.at),
+		CPU:     to.cpu - from.cpu,
+		Mallocs: to.mallocs - from.mallocs,
+		Packets: to.packets - from.packets,
+		Ops:     to.ops - from.ops,
+	}
+}
+
+func processCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// writeTable prints the summaries, a block for each workload.
+func writeTable(w io.Writer, m machine, o options, summaries []summary) {
+	fmt.Fprintf(w, "%s\n", m)
+	fmt.Fprintf(w, "medians of up to %d rounds of %v; ratio: to the kernel in the same round, median\n", o.rounds, o.duration)
+	for len(summaries) > 0 {
+		wl := summaries[0].workload
+		n := 0
+		for n < len(summaries) && summaries[n].workload == wl {
+			n++
+		}
+		better := ""
+		if wl.LowerIsBetter {
+			better = ", lower is better"
+		}
+		fmt.Fprintf(w, "\n%s: %s (%s%s)\n", wl.Name, wl.About, wl.Unit, better)
+		writeBlock(w, summaries[:n])
+		summaries = summaries[n:]
+	}
+}
+
+func writeBlock(w io.Writer, rows []summary) {
+	atRest := rows[0].workload.LowerIsBetter
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	head := "  row\tmedian\tmin\tmax\tratio\tCPU ns/op\tallocs/op\tpackets/op\tallocs/packet\tp50\tp99\t"
+	if atRest {
+		head += "p50 at rest\tp99 at rest\t"
+	}
+	fmt.Fprintln(tw, head+"errors\t")
+	for _, s := range rows {
+		cells := []string{
+			"  " + s.row.Name, number(s.value), number(s.min), number(s.max), number(s.ratio),
+			number(s.cpuPerOp), count(s.allocsPerOp), number(s.packetsPerOp), perPacket(s),
+			span(s.p50), span(s.p99),
+		}
+		if atRest {
+			cells = append(cells, span(s.restP50), span(s.restP99))
+		}
+		cells = append(cells, strconv.Itoa(s.errors))
+		fmt.Fprintln(tw, strings.Join(cells, "\t")+"\t")
+	}
+	tw.Flush()
+}
+
+// writeTargets prints each target that the run measured.
+func writeTargets(w io.Writer, r results) {
+	headed := false
+	for _, t := range targets {
+		v, reached, ok := t.check(r)
+		if !ok {
+			continue
+		}
+		if !headed {
+			fmt.Fprintln(w, "\ntargets, for two processors")
+			headed = true
+		}
+		verdict := "missed"
+		if reached {
+			verdict = "reached"
+		}
+		fmt.Fprintf(w, "  %-7s  %-52s  measured %s\n", verdict, t, number(v))
+	}
+}
+
+// writeErrors prints what failed and returns how many operations did.
+func writeErrors(w io.Writer, summaries []summary) int {
+	n := 0
+	for _, s := range summaries {
+		if s.errors > 0 {
+			fmt.Fprintf(w, "bench: %s on %s: %d errors, the first: %v\n", s.workload.Name, s.row.Name, s.errors, s.firstError)
+			n += s.errors
+		}
+	}
+	return n
+}
+
+// number prints v with about three digits that mean something, and a dash
+// for what is not known.
+func number(v float64) string {
+	switch {
+	case v == 0:
+		return "-"
+	case v >= 1000:
+		return thousands(strconv.FormatFloat(v, 'f', 0, 64))
+	case v >= 100:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case v >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	default:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	}
+}
+
+// count is number where 0 is an answer.
+func count(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	return number(v)
+}
+
+func perPacket(s summary) string {
+	if s.packetsPerOp == 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(s.allocsPerPacket, 'f', 3, 64)
+}
+
+func thousands(digits string) string {
+	var b strings.Builder
+	for i, c := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+func span(d time.Duration) string {
+	if d == 0 {
+		return "-"
+	}
+	return number(float64(d)/float64(time.Microsecond)) + " us"
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	bulkWrite = 64 << 10 // bytes a Write, and an operation of the workload
+	bulkRead  = 128 << 10
+)
+
+// runBulk measures one stream. What counts is what the receiver has read; at
+// the end all that was written must have arrived.
+func runBulk(ctx context.Context, t Transport, d time.Duration) (Sample, error) {
+	l, err := t.Listen()
+	if err != nil {
+		return Sample{}, fmt.Errorf("listen: %w", err)
+	}
+	defer l.Close()
+	var f faults
+	var sent, received atomic.Uint64
+	served := serveSink(l, &received, &f)
+	conn, err := t.Dial()
+	if err != nil {
+		return Sample{}, fmt.Errorf("dial: %w", err)
+	}
+	c := &crew{faults: &f}
+	b := make([]byte, bulkWrite)
+	c.add(func() error {
+		n, err := conn.Write(b)
+		sent.Add(uint64(n))
+		return err
+	}, false)
+	s, err := c.measure(ctx, t, d, received.Load)
+	c.stop(func() { conn.Close() })
+	conn.Close()
+	if !waitFor(served) {
+		f.add(errors.New("the receiver did not see the end of the connection"))
+	} else if sent.Load() != received.Load() {
+		f.add(fmt.Errorf("%d bytes were sent, %d arrived", sent.Load(), received.Load()))
+	}
+	if err != nil {
+		return Sample{}, err
+	}
+	s.Value = s.perSecond() * 8 / 1e9 // so far an operation is a byte
+	s.Ops /= bulkWrite
+	f.fill(&s)
+	return s, nil
+}
+
+// serveSink accepts one connection on l and counts what it reads until its
+// end. The channel returned is closed when it is done.
+func serveSink(l net.Listener, received *atomic.Uint64, f *faults) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, err := l.Accept()
+		if err != nil {
+			f.add(fmt.Errorf("accept: %w", err))
+			return
+		}
+		defer c.Close()
+		buf := make([]byte, bulkRead)
+		for {
+			n, err := c.Read(buf)
+			received.Add(uint64(n))
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				f.add(fmt.Errorf("receiver: %w", err))
+				return
+			}
+		}
+	}()
+	return done
+}

@@ -1,0 +1,69 @@
+package fastnet
+
+import (
+	"log/slog"
+	"net/netip"
+
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/fault"
+	"github.com/fastnet-go/fastnet/stack"
+	"github.com/fastnet-go/fastnet/stack/route"
+)
+
+// Config describes a Network. The zero value of a field takes its default.
+// One of Device, Tap and Wire says which device it is on.
+type Config struct {
+	Name string // in log lines; default the device's
+
+	// Device is a device that the caller made and closes, after the Network.
+	Device nic.Device
+	// Tap makes the Network open a TAP device, and close it (Linux only).
+	Tap *Tap
+	// Wire is the name of a device given to RegisterDevice.
+	Wire string
+
+	Addresses []netip.Prefix // the host's addresses with their subnets' lengths
+	Gateway   netip.Addr     // of the default route
+	Routes    []route.Route  // further routes
+	MTU       int            // bytes; default the device's
+
+	// Loopback says whose the loopback addresses are; the default is the
+	// kernel's with a TAP device and the stack's else.
+	Loopback Loopback
+
+	Require bool          // refuse what only the kernel can serve
+	Backlog int           // connections that wait for Accept, of a listener; default 4096
+	Pcap    string        // a file to which everything is written that the stack sees
+	Faults  *fault.Config // what happens to frames on their way
+
+	// Poller drives the host. The default is one of the process's own, of
+	// which there are at most GOMAXPROCS-1, and which end with the last
+	// network. Tests in a synctest bubble bring their own.
+	Poller *stack.Poller
+	Clock  stack.Clock  // default stack.SystemClock()
+	Rand   func([]byte) // default the system's
+	Logger *slog.Logger // default slog.Default()
+	TCP    stack.TCPDefaults
+}
+
+// Tap describes a TAP device.
+type Tap struct {
+	Name    string         // the interface's name, "fast0"
+	Host    []netip.Prefix // addresses that the kernel's side gets
+	Queues  int            // default 1
+	Offload bool           // checksum and segmentation offload
+}
+
+// Loopback says who serves loopback addresses (127.0.0.0/8 and ::1).
+type Loopback uint8
+
+const (
+	// LoopbackDefault is LoopbackKernel with a TAP device and LoopbackStack else.
+	LoopbackDefault Loopback = iota
+	// LoopbackStack: they are the host's own. Nothing of the network but what
+	// cannot be served by the stack touches the kernel.
+	LoopbackStack
+	// LoopbackKernel: dials and listeners on them are the kernel's, and a TCP
+	// listener on a wildcard address listens in the kernel too.
+	LoopbackKernel
+)

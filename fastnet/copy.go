@@ -1,0 +1,123 @@
+package fastnet
+
+import (
+	"io"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// copyBufferSize is one super-segment's worth of payload.
+const copyBufferSize = 64 << 10
+
+var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
+
+// writerOnly and readerOnly hide the methods with which io.Copy would call us
+// again.
+type (
+	writerOnly struct{ io.Writer }
+	readerOnly struct{ io.Reader }
+)
+
+// ReadFrom sends what it reads from r, until io.EOF.
+func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	if c.stack == nil {
+		return kernelReadFrom(c.kernel, r)
+	}
+	buf := copyBuffers.Get().(*[copyBufferSize]byte)
+	n, err := io.CopyBuffer(writerOnly{c}, r, buf[:])
+	copyBuffers.Put(buf)
+	if err != nil && err != io.EOF {
+		err = c.opError("readfrom", "read", err)
+	}
+	return n, err
+}
+
+// WriteTo writes what the peer sends to w, until io.EOF.
+func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	if c.stack == nil {
+		if to, ok := w.(*TCPConn); ok && to.ok() && to.stack == nil {
+			w = to.kernel // which splice knows
+		}
+		return c.kernel.WriteTo(w)
+	}
+	buf := copyBuffers.Get().(*[copyBufferSize]byte)
+	n, err := io.CopyBuffer(w, readerOnly{c}, buf[:])
+	copyBuffers.Put(buf)
+	if err != nil && err != io.EOF {
+		err = c.opError("writeto", "write", err)
+	}
+	return n, err
+}
+
+// kernelReadFrom shows package net the kernel's socket in r, if there is one,
+// so that it can splice.
+func kernelReadFrom(c *net.TCPConn, r io.Reader) (int64, error) {
+	switch r := r.(type) {
+	case *TCPConn:
+		if r.ok() && r.stack == nil {
+			return c.ReadFrom(r.kernel)
+		}
+	case *io.LimitedReader:
+		if from, ok := r.R.(*TCPConn); ok && from.ok() && from.stack == nil {
+			limited := &io.LimitedReader{R: from.kernel, N: r.N}
+			n, err := c.ReadFrom(limited)
+			r.N = limited.N
+			return n, err
+		}
+	}
+	return c.ReadFrom(r)
+}
+
+// Buffers contains zero or more runs of bytes to write. On a connection of the
+// stack's they become one run of segments.
+type Buffers net.Buffers
+
+var (
+	_ io.WriterTo = (*Buffers)(nil)
+	_ io.Reader   = (*Buffers)(nil)
+)
+
+// WriteTo writes the buffers to w. It modifies v and its elements, but not
+// their bytes.
+func (v *Buffers) WriteTo(w io.Writer) (n int64, err error) {
+	c, ok := w.(*TCPConn)
+	if !ok {
+		return (*net.Buffers)(v).WriteTo(w)
+	}
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	if c.stack == nil {
+		return (*net.Buffers)(v).WriteTo(c.kernel)
+	}
+	n, err = c.stack.WriteBuffers(*v)
+	v.consume(n)
+	if err != nil {
+		err = c.opError("writev", "writev", err)
+	}
+	return n, err
+}
+
+// Read reads from the buffers, and modifies v as WriteTo does.
+func (v *Buffers) Read(p []byte) (n int, err error) { return (*net.Buffers)(v).Read(p) }
+
+// consume drops the first n bytes, and the empty buffers behind them.
+func (v *Buffers) consume(n int64) {
+	for len(*v) > 0 {
+		first := int64(len((*v)[0]))
+		if first > n {
+			(*v)[0] = (*v)[0][n:]
+			return
+		}
+		n -= first
+		(*v)[0] = nil
+		*v = (*v)[1:]
+	}
+}

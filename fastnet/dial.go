@@ -1,0 +1,239 @@
+package fastnet
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/fastnet-go/fastnet/dialer"
+	"github.com/fastnet-go/fastnet/stack"
+)
+
+// Dialer has the options of a dial: the fields of net.Dialer, with the same
+// meaning. Its methods use the default network; Network.DialWith uses another
+// one. Names are resolved through package net. The addresses of a name are
+// tried as Happy Eyeballs version 2 (RFC 8305) says, FallbackDelay apart; with a
+// negative FallbackDelay one after the other, with equal shares of the time.
+//
+// On a socket of the stack's, Control and ControlContext are refused with ENOTSUP.
+type Dialer net.Dialer
+
+// Dial connects to address through the default network.
+func Dial(network, address string) (Conn, error) {
+	var d Dialer
+	return d.Dial(network, address)
+}
+
+// DialTimeout is Dial with a limit of its time, name resolution included.
+func DialTimeout(network, address string, timeout time.Duration) (Conn, error) {
+	d := Dialer{Timeout: timeout}
+	return d.Dial(network, address)
+}
+
+// Dial connects to address.
+func (d *Dialer) Dial(network, address string) (Conn, error) {
+	return d.DialContext(context.Background(), network, address)
+}
+
+// DialContext connects to address unless ctx ends before.
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (Conn, error) {
+	n, err := defaultNetwork()
+	if err != nil {
+		return nil, &OpError{Op: "dial", Net: network, Err: err}
+	}
+	return n.DialWith(ctx, d, network, address)
+}
+
+// MultipathTCP reports whether connections of the kernel's will use MPTCP.
+func (d *Dialer) MultipathTCP() bool { return (*net.Dialer)(d).MultipathTCP() }
+
+// SetMultipathTCP makes connections of the kernel's use MPTCP, or not. The
+// stack has none.
+func (d *Dialer) SetMultipathTCP(use bool) { (*net.Dialer)(d).SetMultipathTCP(use) }
+
+// Dial connects to address.
+func (n *Network) Dial(network, address string) (Conn, error) {
+	return n.DialWith(context.Background(), new(Dialer), network, address)
+}
+
+// DialTimeout is Dial with a limit of its time, name resolution included.
+func (n *Network) DialTimeout(network, address string, timeout time.Duration) (Conn, error) {
+	return n.DialWith(context.Background(), &Dialer{Timeout: timeout}, network, address)
+}
+
+// DialContext connects to address unless ctx ends before: what http.Transport
+// takes as its DialContext.
+func (n *Network) DialContext(ctx context.Context, network, address string) (Conn, error) {
+	return n.DialWith(ctx, new(Dialer), network, address)
+}
+
+// DialWith connects to address with the options of d.
+func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address string) (Conn, error) {
+	tcp, udp := stackNetwork(network)
+	if n.host == nil || !tcp && !udp {
+		if err := n.fallback(network); err != nil {
+			return nil, &OpError{Op: "dial", Net: network, Err: err}
+		}
+		c, err := (*net.Dialer)(d).DialContext(ctx, network, address)
+		return wrapConn(c), err
+	}
+	ctx, cancel := dialer.Context(ctx, d.Timeout, d.Deadline, d.Cancel)
+	defer cancel()
+	r := d.Resolver
+	if r == nil {
+		r = DefaultResolver
+	}
+	addrs, err := resolve(ctx, r, network, address, true, d.LocalAddr)
+	if err != nil {
+		return nil, &OpError{Op: "dial", Net: network, Err: err}
+	}
+	failed := func(ra Addr, err error) error {
+		return &OpError{Op: "dial", Net: network, Source: d.LocalAddr, Addr: ra, Err: netError("connect", err)}
+	}
+	attempt := func(ctx context.Context, ra Addr) (Conn, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, failed(ra, err)
+		}
+		c, err := n.dialOne(ctx, d, network, ra)
+		if err != nil {
+			return nil, failed(ra, err)
+		}
+		return c, nil
+	}
+	if udp || d.FallbackDelay < 0 {
+		return dialer.Serial(ctx, addrs, attempt, failed)
+	}
+	delay := d.FallbackDelay
+	if delay == 0 {
+		delay = dialer.DefaultDelay
+	}
+	return dialer.Race(ctx, dialer.Interleave(addrs, is4), delay, attempt, func(c Conn) { c.Close() })
+}
+
+// dialOne connects to one address. The error is the one inside the OpError.
+func (n *Network) dialOne(ctx context.Context, d *Dialer, network string, ra Addr) (Conn, error) {
+	switch ra := ra.(type) {
+	case *TCPAddr:
+		la, _ := d.LocalAddr.(*TCPAddr)
+		c, err := n.dialTCP(ctx, d, network, la, ra)
+		if err != nil {
+			return nil, err // an untyped nil
+		}
+		return c, nil
+	default:
+		la, _ := d.LocalAddr.(*UDPAddr)
+		c, err := n.dialUDP(ctx, d, network, la, ra.(*UDPAddr))
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
+}
+
+// dialAddrs checks the two ends of a connection as package net and the kernel
+// do, and returns what the stack is to be given. A local address that is not
+// valid, or has no port, is for the stack to choose.
+func dialAddrs(network string, laddr, raddr endpoint) (f family, local, remote netip.AddrPort, err error) {
+	f = dialFamily(network, laddr, raddr)
+	v6only := network[len(network)-1] == '6'
+	if laddr.set {
+		if local, err = laddr.addrPort(f, "bind"); err != nil {
+			return
+		}
+		if v6only && local.Addr().Is4In6() {
+			return f, local, remote, os.NewSyscallError("bind", syscall.EINVAL)
+		}
+	}
+	if remote, err = raddr.addrPort(f, "connect"); err != nil {
+		return
+	}
+	remote = toLocal(remote)
+	mixed := local.IsValid() && !local.Addr().IsUnspecified() && local.Addr().Unmap().Is4() != remote.Addr().Unmap().Is4()
+	if v6only && remote.Addr().Is4In6() || mixed {
+		return f, local, remote, os.NewSyscallError("connect", syscall.ENETUNREACH)
+	}
+	if local.Addr().IsUnspecified() {
+		local = netip.AddrPortFrom(netip.Addr{}, local.Port())
+	}
+	return f, unmap(local), unmap(remote), nil
+}
+
+// dialError tells the bind from the connect of which package net's dial
+// consists: the stack's is one call.
+func dialError(err error, local endpoint) error {
+	if local.set && (err == syscall.EADDRINUSE || err == syscall.EADDRNOTAVAIL || err == syscall.EACCES) {
+		return netError("bind", err)
+	}
+	return netError("connect", err)
+}
+
+// controlled reports whether d asks for what needs a descriptor.
+func (d *Dialer) controlled() bool { return d.Control != nil || d.ControlContext != nil }
+
+func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr, raddr *TCPAddr) (*TCPConn, error) {
+	l, r := tcpEndpoint(laddr), tcpEndpoint(raddr)
+	f, local, remote, err := dialAddrs(network, l, r)
+	if n.onKernel(remote.Addr()) || n.host == nil {
+		c, err := n.dialKernel(ctx, d, network, opAddr(laddr), raddr)
+		if err != nil {
+			return nil, err
+		}
+		return &TCPConn{kernel: c.(*net.TCPConn)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if d.controlled() {
+		return nil, os.NewSyscallError("setsockopt", errNoDescriptor)
+	}
+	keepAlive := initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)
+	o := stack.TCPOptions{NoDelay: true, KeepAlive: keepAlive}
+	s, err := n.host.DialTCP(ctx, local, remote, o)
+	for try := 0; try < 2 && err == nil && local.Port() == 0 && selfConnected(s); try++ {
+		s.Close()
+		s, err = n.host.DialTCP(ctx, local, remote, o)
+	}
+	if err != nil {
+		return nil, dialError(err, l)
+	}
+	return newTCPConn(s, network, f, keepAlive), nil
+}
+
+func (n *Network) dialUDP(ctx context.Context, d *Dialer, network string, laddr, raddr *UDPAddr) (*UDPConn, error) {
+	l, r := udpEndpoint(laddr), udpEndpoint(raddr)
+	f, local, remote, err := dialAddrs(network, l, r)
+	if n.onKernel(remote.Addr()) || n.host == nil {
+		c, err := n.dialKernel(ctx, d, network, opAddr(laddr), raddr)
+		if err != nil {
+			return nil, err
+		}
+		return &UDPConn{kernel: c.(*net.UDPConn)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if d.controlled() {
+		return nil, os.NewSyscallError("setsockopt", errNoDescriptor)
+	}
+	s, err := n.host.DialUDP(local, remote, stack.UDPOptions{})
+	if err != nil {
+		return nil, dialError(err, l)
+	}
+	return newUDPConn(s, network, f, network == "udp6", true), nil
+}
+
+// dialKernel connects through package net, whose error it takes out of its
+// OpError.
+func (n *Network) dialKernel(ctx context.Context, d *Dialer, network string, laddr, raddr Addr) (Conn, error) {
+	kd := net.Dialer(*d)
+	kd.LocalAddr = laddr
+	kd.Timeout, kd.Deadline, kd.Cancel = 0, time.Time{}, nil // ctx has them
+	c, err := kd.DialContext(ctx, network, raddr.String())
+	if err != nil {
+		return nil, inner(c, err)
+	}
+	return c, nil
+}

@@ -1,0 +1,163 @@
+package fastnet
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// onKernel reports whether a's traffic is the kernel's by the network's rule
+// for loopback addresses.
+func (n *Network) onKernel(a netip.Addr) bool {
+	return n.kernelLoopback && a.Unmap().IsLoopback()
+}
+
+// fallback counts a call that goes to package net although a stack is there,
+// because the stack cannot serve it, and logs the first of each kind. With
+// Config.Require it returns an error instead. What package net will refuse
+// anyway, and everything in a network without a stack, is no fallback.
+func (n *Network) fallback(what string) error {
+	if n.host == nil {
+		return nil
+	}
+	kind, _, _ := strings.Cut(what, ":") // "ip4:icmp"
+	switch kind {
+	case "unix", "unixgram", "unixpacket", "ip", "ip4", "ip6", "descriptor",
+		"multicast udp", "multicast udp4", "multicast udp6":
+	default:
+		return nil
+	}
+	if n.cfg.Require {
+		return fmt.Errorf("fastnet: %s sockets are served by the kernel only, and require=true forbids that: do without, or set require=false", kind)
+	}
+	n.mu.Lock()
+	n.fallbacks[kind]++
+	first := n.fallbacks[kind] == 1
+	n.mu.Unlock()
+	if first {
+		n.log.Warn("fastnet: served by the kernel, not by the stack", slog.String("network", n.cfg.Name), slog.String("what", kind))
+	}
+	return nil
+}
+
+// kernelOnly is fallback for the package's functions.
+func kernelOnly(what string) error {
+	n, err := defaultNetwork()
+	if err != nil {
+		return err
+	}
+	return n.fallback(what)
+}
+
+// wrapConn makes a connection of package net's one of ours, where we have a
+// type for it.
+func wrapConn(c Conn) Conn {
+	switch c := c.(type) {
+	case *net.TCPConn:
+		return &TCPConn{kernel: c}
+	case *net.UDPConn:
+		return &UDPConn{kernel: c}
+	}
+	return c
+}
+
+func wrapPacketConn(c PacketConn) PacketConn {
+	if c, ok := c.(*net.UDPConn); ok {
+		return &UDPConn{kernel: c}
+	}
+	return c
+}
+
+func (n *Network) wrapListener(l Listener) Listener {
+	if l, ok := l.(*net.TCPListener); ok {
+		return &TCPListener{kernel: l, owner: n}
+	}
+	return l
+}
+
+// FileConn is net.FileConn: a descriptor is the kernel's.
+func FileConn(f *os.File) (c Conn, err error) {
+	if err := kernelOnly("descriptor"); err != nil {
+		return nil, &OpError{Op: "file", Net: "file+net", Err: err}
+	}
+	c, err = net.FileConn(f)
+	return wrapConn(c), err
+}
+
+// FileListener is net.FileListener: a descriptor is the kernel's.
+func FileListener(f *os.File) (ln Listener, err error) {
+	n, err := defaultNetwork()
+	if err == nil {
+		err = n.fallback("descriptor")
+	}
+	if err != nil {
+		return nil, &OpError{Op: "file", Net: "file+net", Err: err}
+	}
+	ln, err = net.FileListener(f)
+	return n.wrapListener(ln), err
+}
+
+// FilePacketConn is net.FilePacketConn: a descriptor is the kernel's.
+func FilePacketConn(f *os.File) (c PacketConn, err error) {
+	if err := kernelOnly("descriptor"); err != nil {
+		return nil, &OpError{Op: "file", Net: "file+net", Err: err}
+	}
+	c, err = net.FilePacketConn(f)
+	return wrapPacketConn(c), err
+}
+
+// DialIP is net.DialIP: raw IP sockets are the kernel's.
+func DialIP(network string, laddr, raddr *IPAddr) (*IPConn, error) {
+	if err := kernelOnly(network); err != nil {
+		return nil, &OpError{Op: "dial", Net: network, Source: opAddr(laddr), Addr: opAddr(raddr), Err: err}
+	}
+	return net.DialIP(network, laddr, raddr)
+}
+
+// ListenIP is net.ListenIP: raw IP sockets are the kernel's.
+func ListenIP(network string, laddr *IPAddr) (*IPConn, error) {
+	if err := kernelOnly(network); err != nil {
+		return nil, &OpError{Op: "listen", Net: network, Addr: opAddr(laddr), Err: err}
+	}
+	return net.ListenIP(network, laddr)
+}
+
+// DialUnix is net.DialUnix: unix sockets are the kernel's.
+func DialUnix(network string, laddr, raddr *UnixAddr) (*UnixConn, error) {
+	if err := kernelOnly(network); err != nil {
+		return nil, &OpError{Op: "dial", Net: network, Source: opAddr(laddr), Addr: opAddr(raddr), Err: err}
+	}
+	return net.DialUnix(network, laddr, raddr)
+}
+
+// ListenUnix is net.ListenUnix: unix sockets are the kernel's.
+func ListenUnix(network string, laddr *UnixAddr) (*UnixListener, error) {
+	if err := kernelOnly(network); err != nil {
+		return nil, &OpError{Op: "listen", Net: network, Addr: opAddr(laddr), Err: err}
+	}
+	return net.ListenUnix(network, laddr)
+}
+
+// ListenUnixgram is net.ListenUnixgram: unix sockets are the kernel's.
+func ListenUnixgram(network string, laddr *UnixAddr) (*UnixConn, error) {
+	if err := kernelOnly(network); err != nil {
+		return nil, &OpError{Op: "listen", Net: network, Addr: opAddr(laddr), Err: err}
+	}
+	return net.ListenUnixgram(network, laddr)
+}
+
+// ListenMulticastUDP is net.ListenMulticastUDP: the stack has no multicast
+// groups yet.
+func ListenMulticastUDP(network string, ifi *Interface, gaddr *UDPAddr) (*UDPConn, error) {
+	if err := kernelOnly("multicast " + network); err != nil {
+		return nil, &OpError{Op: "listen", Net: network, Addr: opAddr(gaddr), Err: err}
+	}
+	c, err := net.ListenMulticastUDP(network, ifi, gaddr)
+	if err != nil {
+		return nil, err
+	}
+	return &UDPConn{kernel: c}, nil
+}

@@ -1,0 +1,269 @@
+package fastnet
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"github.com/fastnet-go/fastnet/listener"
+	"github.com/fastnet-go/fastnet/stack"
+)
+
+// ListenConfig has the options of a listener: the fields of net.ListenConfig,
+// with the same meaning. Its methods use the default network;
+// Network.ListenWith and ListenPacketWith use another one.
+//
+// On a socket of the stack's, Control is refused with ENOTSUP.
+type ListenConfig net.ListenConfig
+
+// Listen listens on address in the default network.
+func Listen(network, address string) (Listener, error) {
+	var lc ListenConfig
+	return lc.Listen(context.Background(), network, address)
+}
+
+// ListenPacket opens a packet socket on address in the default network.
+func ListenPacket(network, address string) (PacketConn, error) {
+	var lc ListenConfig
+	return lc.ListenPacket(context.Background(), network, address)
+}
+
+// ListenTCP listens on laddr in the default network.
+func ListenTCP(network string, laddr *TCPAddr) (*TCPListener, error) {
+	n, err := defaultNetwork()
+	if err != nil {
+		return nil, &OpError{Op: "listen", Net: network, Addr: opAddr(laddr), Err: err}
+	}
+	return n.ListenTCP(network, laddr)
+}
+
+// ListenUDP opens a UDP socket on laddr in the default network.
+func ListenUDP(network string, laddr *UDPAddr) (*UDPConn, error) {
+	n, err := defaultNetwork()
+	if err != nil {
+		return nil, &OpError{Op: "listen", Net: network, Addr: opAddr(laddr), Err: err}
+	}
+	return n.ListenUDP(network, laddr)
+}
+
+// Listen listens on address. ctx is for name resolution only.
+func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (Listener, error) {
+	n, err := defaultNetwork()
+	if err != nil {
+		return nil, &OpError{Op: "listen", Net: network, Err: err}
+	}
+	return n.ListenWith(ctx, lc, network, address)
+}
+
+// ListenPacket opens a packet socket on address. ctx is for name resolution
+// only.
+func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (PacketConn, error) {
+	n, err := defaultNetwork()
+	if err != nil {
+		return nil, &OpError{Op: "listen", Net: network, Err: err}
+	}
+	return n.ListenPacketWith(ctx, lc, network, address)
+}
+
+// MultipathTCP reports whether listeners of the kernel's will use MPTCP.
+func (lc *ListenConfig) MultipathTCP() bool { return (*net.ListenConfig)(lc).MultipathTCP() }
+
+// SetMultipathTCP makes listeners of the kernel's use MPTCP, or not. The stack
+// has none.
+func (lc *ListenConfig) SetMultipathTCP(use bool) { (*net.ListenConfig)(lc).SetMultipathTCP(use) }
+
+// Listen listens on address.
+func (n *Network) Listen(network, address string) (Listener, error) {
+	return n.ListenWith(context.Background(), new(ListenConfig), network, address)
+}
+
+// ListenPacket opens a packet socket on address.
+func (n *Network) ListenPacket(network, address string) (PacketConn, error) {
+	return n.ListenPacketWith(context.Background(), new(ListenConfig), network, address)
+}
+
+// ListenWith listens on address with the options of lc.
+func (n *Network) ListenWith(ctx context.Context, lc *ListenConfig, network, address string) (Listener, error) {
+	tcp, udp := stackNetwork(network)
+	if n.host == nil || !tcp && !udp {
+		if err := n.fallback(network); err != nil {
+			return nil, &OpError{Op: "listen", Net: network, Err: err}
+		}
+		l, err := (*net.ListenConfig)(lc).Listen(ctx, network, address)
+		return n.wrapListener(l), err
+	}
+	addrs, err := resolve(ctx, DefaultResolver, network, address, false, nil)
+	if err != nil {
+		return nil, &OpError{Op: "listen", Net: network, Err: err}
+	}
+	la, ok := first4(addrs).(*TCPAddr)
+	if !ok {
+		err := &AddrError{Err: "unexpected address type", Addr: address}
+		return nil, &OpError{Op: "listen", Net: network, Addr: first4(addrs), Err: err}
+	}
+	l, err := n.listenTCP(ctx, lc, network, la)
+	if err != nil {
+		return nil, &OpError{Op: "listen", Net: network, Addr: la, Err: err}
+	}
+	return l, nil
+}
+
+// ListenPacketWith opens a packet socket on address with the options of lc.
+func (n *Network) ListenPacketWith(ctx context.Context, lc *ListenConfig, network, address string) (PacketConn, error) {
+	tcp, udp := stackNetwork(network)
+	if n.host == nil || !tcp && !udp {
+		if err := n.fallback(network); err != nil {
+			return nil, &OpError{Op: "listen", Net: network, Err: err}
+		}
+		c, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, address)
+		return wrapPacketConn(c), err
+	}
+	addrs, err := resolve(ctx, DefaultResolver, network, address, false, nil)
+	if err != nil {
+		return nil, &OpError{Op: "listen", Net: network, Err: err}
+	}
+	la, ok := first4(addrs).(*UDPAddr)
+	if !ok {
+		err := &AddrError{Err: "unexpected address type", Addr: address}
+		return nil, &OpError{Op: "listen", Net: network, Addr: first4(addrs), Err: err}
+	}
+	c, err := n.listenUDP(ctx, lc, network, la)
+	if err != nil {
+		return nil, &OpError{Op: "listen", Net: network, Addr: la, Err: err}
+	}
+	return c, nil
+}
+
+// ListenTCP listens on laddr; nil is any address and port.
+func (n *Network) ListenTCP(network string, laddr *TCPAddr) (*TCPListener, error) {
+	failed := func(err error) error {
+		return &OpError{Op: "listen", Net: network, Addr: opAddr(laddr), Err: err}
+	}
+	if tcp, _ := stackNetwork(network); !tcp {
+		return nil, failed(UnknownNetworkError(network))
+	}
+	if laddr == nil {
+		laddr = &TCPAddr{}
+	}
+	l, err := n.listenTCP(context.Background(), new(ListenConfig), network, laddr)
+	if err != nil {
+		return nil, failed(err)
+	}
+	return l, nil
+}
+
+// ListenUDP opens a UDP socket on laddr; nil is any address and port.
+func (n *Network) ListenUDP(network string, laddr *UDPAddr) (*UDPConn, error) {
+	failed := func(err error) error {
+		return &OpError{Op: "listen", Net: network, Addr: opAddr(laddr), Err: err}
+	}
+	if _, udp := stackNetwork(network); !udp {
+		return nil, failed(UnknownNetworkError(network))
+	}
+	if laddr == nil {
+		laddr = &UDPAddr{}
+	}
+	c, err := n.listenUDP(context.Background(), new(ListenConfig), network, laddr)
+	if err != nil {
+		return nil, failed(err)
+	}
+	return c, nil
+}
+
+// listenAddr checks the address of a listener as package net and the kernel do
+// and returns what the stack is to be given.
+func listenAddr(network string, laddr endpoint) (f family, v6only bool, local netip.AddrPort, err error) {
+	f, v6only = listenFamily(network, laddr)
+	if local, err = laddr.addrPort(f, "bind"); err != nil {
+		return
+	}
+	if v6only && local.Addr().Is4In6() {
+		err = os.NewSyscallError("bind", syscall.EINVAL)
+	}
+	return f, v6only, unmap(local), err
+}
+
+// listenTCP opens a listener. The error is the one inside the OpError.
+func (n *Network) listenTCP(ctx context.Context, lc *ListenConfig, network string, laddr *TCPAddr) (*TCPListener, error) {
+	f, v6only, local, err := listenAddr(network, tcpEndpoint(laddr))
+	if n.onKernel(local.Addr()) || n.host == nil {
+		l, err := n.listenKernel(ctx, lc, network, laddr)
+		if err != nil {
+			return nil, err
+		}
+		return n.own(&TCPListener{kernel: l})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if lc.Control != nil {
+		return nil, os.NewSyscallError("setsockopt", errNoDescriptor)
+	}
+	l := &TCPListener{net: network, family: f, keepAlive: initialKeepAlive(lc.KeepAlive, lc.KeepAliveConfig)}
+	o := stack.ListenOptions{
+		Backlog: n.cfg.Backlog,
+		V6Only:  v6only,
+		TCP:     stack.TCPOptions{NoDelay: true, KeepAlive: l.keepAlive},
+	}
+	open := func(a netip.AddrPort) (*stack.TCPListener, error) {
+		s, err := n.host.ListenTCP(a, o)
+		return s, netError("bind", err)
+	}
+	if n.kernelLoopback && local.Addr().IsUnspecified() {
+		var k listener.Kernel[*net.TCPConn]
+		l.stack, k, err = listener.ListenBoth(local, open, func(port uint16) (listener.Kernel[*net.TCPConn], error) {
+			k, err := n.listenKernel(ctx, lc, network, &TCPAddr{IP: laddr.IP, Port: int(port), Zone: laddr.Zone})
+			return kernelListener{k}, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		l.merged = listener.Merge(l.stack, k)
+	} else if l.stack, err = open(local); err != nil {
+		return nil, err
+	}
+	storeTCP(&l.laddr, f, l.stack.Addr())
+	return n.own(l)
+}
+
+// listenKernel listens through package net, whose error it takes out of its
+// OpError.
+func (n *Network) listenKernel(ctx context.Context, lc *ListenConfig, network string, laddr *TCPAddr) (*net.TCPListener, error) {
+	l, err := (*net.ListenConfig)(lc).Listen(ctx, network, laddr.String())
+	if err != nil {
+		return nil, inner(l, err)
+	}
+	return l.(*net.TCPListener), nil
+}
+
+// listenUDP opens a UDP socket. The error is the one inside the OpError.
+func (n *Network) listenUDP(ctx context.Context, lc *ListenConfig, network string, laddr *UDPAddr) (*UDPConn, error) {
+	f, v6only, local, err := listenAddr(network, udpEndpoint(laddr))
+	multicast := local.Addr().IsMulticast()
+	if multicast {
+		if err := n.fallback("multicast " + network); err != nil {
+			return nil, err
+		}
+	}
+	if multicast || n.onKernel(local.Addr()) || n.host == nil {
+		c, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, laddr.String())
+		if err != nil {
+			return nil, inner(c, err)
+		}
+		return &UDPConn{kernel: c.(*net.UDPConn)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if lc.Control != nil {
+		return nil, os.NewSyscallError("setsockopt", errNoDescriptor)
+	}
+	// Package net sets SO_BROADCAST on every UDP socket.
+	s, err := n.host.ListenUDP(local, stack.UDPOptions{V6Only: v6only, Broadcast: true})
+	if err != nil {
+		return nil, netError("bind", err)
+	}
+	return newUDPConn(s, network, f, v6only, false), nil
+}

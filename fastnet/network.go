@@ -1,0 +1,243 @@
+package fastnet
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/fault"
+	"github.com/fastnet-go/fastnet/nic/pcap"
+	"github.com/fastnet-go/fastnet/stack"
+)
+
+// Network is a host of the stack's with the API of package net. As many may
+// exist in a process as are wanted. All methods may be called from any
+// goroutine.
+type Network struct {
+	cfg            Config
+	log            *slog.Logger
+	host           *stack.Host // nil: everything goes to package net
+	kernelLoopback bool
+	atClose        []func() error // in reverse order
+
+	mu        sync.Mutex
+	fallbacks map[string]uint64
+	listeners map[*TCPListener]struct{} // those with a half in the kernel
+	closed    bool
+}
+
+// New opens the device of cfg and starts a host on it. An error is one line
+// that says what to do.
+func New(cfg Config) (*Network, error) {
+	n := &Network{cfg: cfg, fallbacks: make(map[string]uint64), listeners: make(map[*TCPListener]struct{})}
+	if n.cfg.Clock == nil {
+		n.cfg.Clock = stack.SystemClock()
+	}
+	n.log = cfg.Logger
+	if n.log == nil {
+		n.log = slog.Default()
+	}
+	if err := n.start(); err != nil {
+		n.release()
+		return nil, err
+	}
+	return n, nil
+}
+
+// newKernelNetwork returns a network without a stack.
+func newKernelNetwork() *Network {
+	return &Network{log: slog.Default(), listeners: make(map[*TCPListener]struct{})}
+}
+
+func (n *Network) start() error {
+	dev, err := n.openDevice()
+	if err != nil {
+		return err
+	}
+	cfg := &n.cfg
+	if cfg.Name == "" {
+		cfg.Name = dev.Info().Name
+	}
+	n.kernelLoopback = cfg.Loopback == LoopbackKernel || cfg.Loopback == LoopbackDefault && cfg.Tap != nil
+	for _, a := range cfg.Addresses {
+		if !a.IsValid() || a.Addr().IsUnspecified() || a.Addr().IsMulticast() || a.Addr().IsLoopback() {
+			return fmt.Errorf("fastnet: %s: addr %s is not an address of a host: give it one of its subnet, as 10.77.0.2/24", cfg.Name, a)
+		}
+	}
+	host := stack.NewHost(stack.Config{
+		Name: cfg.Name, Clock: cfg.Clock, Rand: cfg.Rand, Logger: n.log, TCP: cfg.TCP,
+	})
+	n.host = host
+	poller, release := cfg.Poller, func() {}
+	if poller == nil {
+		p := acquirePoller()
+		poller, release = p.Poller, p.release
+	}
+	n.atClose = append(n.atClose, func() error { release(); return nil }, host.Close)
+	if _, err := host.Attach(dev, stack.InterfaceConfig{Name: dev.Info().Name, Addrs: cfg.Addresses, MTU: cfg.MTU}); err != nil {
+		return fmt.Errorf("fastnet: %s: the device cannot be used: %w", cfg.Name, err)
+	}
+	if cfg.Gateway.IsValid() {
+		if err := host.AddRoute(defaultRoute(cfg.Gateway)); err != nil {
+			return fmt.Errorf("fastnet: %s: gw=%s: %w", cfg.Name, cfg.Gateway, err)
+		}
+	}
+	for _, r := range cfg.Routes {
+		if err := host.AddRoute(r); err != nil {
+			return fmt.Errorf("fastnet: %s: route=%s via %s: %w", cfg.Name, r.Prefix, r.Gateway, err)
+		}
+	}
+	if err := poller.Add(host); err != nil {
+		return fmt.Errorf("fastnet: %s: the poller cannot take the host: %w", cfg.Name, err)
+	}
+	return nil
+}
+
+// openDevice returns the configured device with its wrappers: the capture is
+// the innermost of what the stack sees.
+func (n *Network) openDevice() (nic.Device, error) {
+	cfg := &n.cfg
+	var dev nic.Device
+	switch {
+	case cfg.Device != nil && cfg.Tap == nil && cfg.Wire == "":
+		dev = cfg.Device
+	case cfg.Tap != nil && cfg.Device == nil && cfg.Wire == "":
+		d, err := openTap(cfg)
+		if err != nil {
+			return nil, err
+		}
+		dev = d
+		n.atClose = append(n.atClose, dev.Close)
+	case cfg.Wire != "" && cfg.Device == nil && cfg.Tap == nil:
+		if dev = registered(cfg.Wire); dev == nil {
+			return nil, fmt.Errorf("fastnet: wire:%s: no such device: call RegisterDevice(%q, dev) before", cfg.Wire, cfg.Wire)
+		}
+	default:
+		return nil, errors.New("fastnet: a network is on one device: set one of Config.Device, Tap and Wire")
+	}
+	if cfg.Faults != nil {
+		d, err := fault.Wrap(keepOpen{dev}, *cfg.Faults, cfg.Clock)
+		if err != nil {
+			return nil, fmt.Errorf("fastnet: the faults to inject: %w", err)
+		}
+		dev = d
+		n.atClose = append(n.atClose, dev.Close) // releases frames under way
+	}
+	if cfg.Pcap != "" {
+		w, err := pcap.Create(cfg.Pcap, pcap.Config{Origin: time.Now().Add(-cfg.Clock()), Application: "fastnet"})
+		if err != nil {
+			return nil, fmt.Errorf("fastnet: pcap=%s: %w: name a file that can be written", cfg.Pcap, err)
+		}
+		n.atClose = append(n.atClose, w.Close)
+		dev = pcap.Wrap(dev, w, cfg.Clock)
+	}
+	return dev, nil
+}
+
+// keepOpen is a device that outlives its wrapper.
+type keepOpen struct{ nic.Device }
+
+func (keepOpen) Close() error { return nil }
+
+// release undoes what start did, last things first.
+func (n *Network) release() error {
+	var first error
+	for i := len(n.atClose) - 1; i >= 0; i-- {
+		if err := n.atClose[i](); err != nil && first == nil {
+			first = err
+		}
+	}
+	n.atClose = nil
+	return first
+}
+
+// Close resets the network's connections, closes its listeners, the kernel's
+// halves too, ends its goroutines, and closes its device unless that came from
+// Config.Device or RegisterDevice. Calls on its sockets return net.ErrClosed.
+// A second Close does too.
+func (n *Network) Close() error {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return net.ErrClosed
+	}
+	n.closed = true
+	listeners := n.listeners
+	n.listeners = nil
+	n.mu.Unlock()
+	for l := range listeners {
+		l.Close()
+	}
+	return n.release()
+}
+
+// own notes a listener with a half in the kernel, for Close.
+func (n *Network) own(l *TCPListener) (*TCPListener, error) {
+	l.owner = n
+	if l.merged == nil && l.kernel == nil {
+		return l, nil
+	}
+	n.mu.Lock()
+	closed := n.closed
+	if !closed {
+		n.listeners[l] = struct{}{}
+	}
+	n.mu.Unlock()
+	if closed {
+		l.Close()
+		return nil, net.ErrClosed
+	}
+	return l, nil
+}
+
+// forget is the opposite of own.
+func (n *Network) forget(l *TCPListener) {
+	if n == nil || l.merged == nil && l.kernel == nil {
+		return
+	}
+	n.mu.Lock()
+	delete(n.listeners, l)
+	n.mu.Unlock()
+}
+
+// Stats is a snapshot of a network's counters.
+type Stats struct {
+	stack.Stats
+	Fallbacks map[string]uint64 // calls served by the kernel for want of it in the stack, by kind
+}
+
+// Stats returns the network's counters.
+func (n *Network) Stats() Stats {
+	var s Stats
+	if n.host != nil {
+		s.Stats = n.host.Stats()
+	}
+	n.mu.Lock()
+	s.Fallbacks = maps.Clone(n.fallbacks)
+	n.mu.Unlock()
+	return s
+}
+
+// Connections describes the stack's connections.
+func (n *Network) Connections() []stack.ConnInfo {
+	if n.host == nil {
+		return nil
+	}
+	return n.host.Connections()
+}
+
+// Interfaces describes the stack's interfaces.
+func (n *Network) Interfaces() []stack.InterfaceInfo {
+	if n.host == nil {
+		return nil
+	}
+	return n.host.Interfaces()
+}
+
+// Host returns the stack's host, or nil in a network without a stack.
+func (n *Network) Host() *stack.Host { return n.host }

@@ -1,0 +1,304 @@
+package fastnet
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/fastnet-go/fastnet/stack"
+)
+
+// TCPConn is a TCP connection: a socket of the stack's, or one of the kernel's.
+// Its methods are those of net.TCPConn and return the same errors.
+type TCPConn struct {
+	stack  *stack.TCPConn
+	kernel *net.TCPConn // if stack is nil
+
+	net   string // "tcp", "tcp4" or "tcp6", for errors
+	laddr storedAddr[TCPAddr]
+	raddr storedAddr[TCPAddr]
+
+	keepAliveMu sync.Mutex
+	keepAlive   stack.KeepAlive // as last set
+}
+
+var (
+	_ Conn          = (*TCPConn)(nil)
+	_ io.ReaderFrom = (*TCPConn)(nil)
+	_ io.WriterTo   = (*TCPConn)(nil)
+	_ syscall.Conn  = (*TCPConn)(nil)
+)
+
+// newTCPConn wraps a connection of the stack's. Its options are set already.
+func newTCPConn(s *stack.TCPConn, network string, f family, k stack.KeepAlive) *TCPConn {
+	c := &TCPConn{stack: s, net: network, keepAlive: k}
+	storeTCP(&c.laddr, f, s.LocalAddr())
+	storeTCP(&c.raddr, f, s.RemoteAddr())
+	return c
+}
+
+func (c *TCPConn) ok() bool { return c != nil && (c.stack != nil || c.kernel != nil) }
+
+// opError wraps an error of the stack's as package net's methods do; call is
+// the system call they would have made.
+func (c *TCPConn) opError(op, call string, err error) error {
+	return &OpError{Op: op, Net: c.net, Source: &c.laddr.addr, Addr: &c.raddr.addr, Err: netError(call, err)}
+}
+
+// setError is opError for the methods that package net has on every Conn,
+// which name the local address only.
+func (c *TCPConn) setError(call string, err error) error {
+	return &OpError{Op: "set", Net: c.net, Addr: &c.laddr.addr, Err: netError(call, err)}
+}
+
+// Read reads data that the peer has sent.
+func (c *TCPConn) Read(b []byte) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.Read(b)
+	}
+	n, err := c.stack.Read(b)
+	if err != nil && err != io.EOF {
+		err = c.opError("read", "read", err)
+	}
+	return n, err
+}
+
+// Write sends b to the peer.
+func (c *TCPConn) Write(b []byte) (int, error) {
+	if !c.ok() {
+		return 0, syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.Write(b)
+	}
+	n, err := c.stack.Write(b)
+	if err != nil {
+		err = c.opError("write", "write", err)
+	}
+	return n, err
+}
+
+// Close closes the connection. Calls that wait return net.ErrClosed.
+func (c *TCPConn) Close() error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.Close()
+	}
+	if err := c.stack.Close(); err != nil {
+		return c.opError("close", "close", err)
+	}
+	return nil
+}
+
+// CloseRead shuts down the reading side.
+func (c *TCPConn) CloseRead() error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.CloseRead()
+	}
+	if err := c.stack.CloseRead(); err != nil {
+		return c.opError("close", "shutdown", err)
+	}
+	return nil
+}
+
+// CloseWrite shuts down the writing side: the peer reads io.EOF after what was
+// written.
+func (c *TCPConn) CloseWrite() error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.CloseWrite()
+	}
+	if err := c.stack.CloseWrite(); err != nil {
+		return c.opError("close", "shutdown", err)
+	}
+	return nil
+}
+
+// LocalAddr returns the local address, a *TCPAddr, always the same one: do not
+// modify it.
+func (c *TCPConn) LocalAddr() Addr {
+	if !c.ok() {
+		return nil
+	}
+	if c.stack == nil {
+		return c.kernel.LocalAddr()
+	}
+	return &c.laddr.addr
+}
+
+// RemoteAddr returns the peer's address, a *TCPAddr, always the same one: do
+// not modify it.
+func (c *TCPConn) RemoteAddr() Addr {
+	if !c.ok() {
+		return nil
+	}
+	if c.stack == nil {
+		return c.kernel.RemoteAddr()
+	}
+	return &c.raddr.addr
+}
+
+// SetDeadline sets the read and write deadlines.
+func (c *TCPConn) SetDeadline(t time.Time) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SetDeadline(t)
+	}
+	if err := c.stack.SetDeadline(t); err != nil {
+		return c.setError("set", err)
+	}
+	return nil
+}
+
+// SetReadDeadline sets the deadline of Read, for one that waits too.
+func (c *TCPConn) SetReadDeadline(t time.Time) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SetReadDeadline(t)
+	}
+	if err := c.stack.SetReadDeadline(t); err != nil {
+		return c.setError("set", err)
+	}
+	return nil
+}
+
+// SetWriteDeadline sets the deadline of Write, for one that waits too.
+func (c *TCPConn) SetWriteDeadline(t time.Time) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SetWriteDeadline(t)
+	}
+	if err := c.stack.SetWriteDeadline(t); err != nil {
+		return c.setError("set", err)
+	}
+	return nil
+}
+
+// SetReadBuffer sets the size of the receive buffer, in bytes.
+func (c *TCPConn) SetReadBuffer(bytes int) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SetReadBuffer(bytes)
+	}
+	if err := c.stack.SetReadBuffer(bytes); err != nil {
+		return c.setError("setsockopt", err)
+	}
+	return nil
+}
+
+// SetWriteBuffer sets the size of the send buffer, in bytes.
+func (c *TCPConn) SetWriteBuffer(bytes int) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SetWriteBuffer(bytes)
+	}
+	if err := c.stack.SetWriteBuffer(bytes); err != nil {
+		return c.setError("setsockopt", err)
+	}
+	return nil
+}
+
+// SetLinger sets what Close does with data that is not acknowledged yet: with
+// sec 0 it is discarded and the connection reset, else it is sent in the
+// background. Close never blocks.
+func (c *TCPConn) SetLinger(sec int) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SetLinger(sec)
+	}
+	if err := c.stack.SetLinger(sec); err != nil {
+		return c.opError("set", "setsockopt", err)
+	}
+	return nil
+}
+
+// SetNoDelay switches Nagle's algorithm off (true, the default) or on.
+func (c *TCPConn) SetNoDelay(noDelay bool) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SetNoDelay(noDelay)
+	}
+	if err := c.stack.SetNoDelay(noDelay); err != nil {
+		return c.opError("set", "setsockopt", err)
+	}
+	return nil
+}
+
+// MultipathTCP reports whether the connection uses MPTCP; the stack has none.
+func (c *TCPConn) MultipathTCP() (bool, error) {
+	if !c.ok() {
+		return false, syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.MultipathTCP()
+	}
+	return false, nil
+}
+
+// File returns a copy of the descriptor. A socket of the stack's has none:
+// then the error is ENOTSUP, for which errors.Is(err, errors.ErrUnsupported)
+// holds.
+func (c *TCPConn) File() (*os.File, error) {
+	if !c.ok() {
+		return nil, syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.File()
+	}
+	return nil, c.opError("file", "dup", errNoDescriptor)
+}
+
+// SyscallConn returns access to the descriptor. A socket of the stack's has
+// none, and says so here rather than in the methods of what it would return:
+// callers then do without, where they can. The error is as for File.
+func (c *TCPConn) SyscallConn() (syscall.RawConn, error) {
+	if !c.ok() {
+		return nil, syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SyscallConn()
+	}
+	return nil, c.opError("raw-control", "fcntl", errNoDescriptor)
+}
+
+// Stack returns the stack's socket, or nil for a connection of the kernel's:
+// for statistics, and for what package net's API has no word for.
+func (c *TCPConn) Stack() *stack.TCPConn {
+	if c == nil {
+		return nil
+	}
+	return c.stack
+}
+
+// selfConnected reports whether s is connected to itself: a simultaneous open
+// that happens when the port chosen is the one dialled.
+func selfConnected(s *stack.TCPConn) bool {
+	return s.LocalAddr() == s.RemoteAddr()
+}

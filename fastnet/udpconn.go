@@ -1,0 +1,197 @@
+package fastnet
+
+import (
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/fastnet-go/fastnet/stack"
+)
+
+// UDPConn is a UDP socket: one of the stack's, or one of the kernel's. Its
+// methods are those of net.UDPConn and return the same errors.
+type UDPConn struct {
+	stack  *stack.UDPConn
+	kernel *net.UDPConn // if stack is nil
+
+	net       string // "udp", "udp4" or "udp6", for errors
+	family    family
+	v6only    bool
+	connected bool
+	laddr     storedAddr[UDPAddr]
+	raddr     storedAddr[UDPAddr]
+}
+
+var (
+	_ Conn         = (*UDPConn)(nil)
+	_ PacketConn   = (*UDPConn)(nil)
+	_ syscall.Conn = (*UDPConn)(nil)
+)
+
+// newUDPConn wraps a socket of the stack's.
+func newUDPConn(s *stack.UDPConn, network string, f family, v6only, connected bool) *UDPConn {
+	c := &UDPConn{stack: s, net: network, family: f, v6only: v6only, connected: connected}
+	storeUDP(&c.laddr, f, s.LocalAddr())
+	if connected {
+		storeUDP(&c.raddr, f, s.RemoteAddr())
+	}
+	return c
+}
+
+func (c *UDPConn) ok() bool { return c != nil && (c.stack != nil || c.kernel != nil) }
+
+// remote is the peer's address, or a nil Addr.
+func (c *UDPConn) remote() Addr {
+	if !c.connected {
+		return nil
+	}
+	return &c.raddr.addr
+}
+
+// opError wraps an error of the stack's as package net's methods do.
+func (c *UDPConn) opError(op, call string, addr Addr, err error) error {
+	return &OpError{Op: op, Net: c.net, Source: &c.laddr.addr, Addr: addr, Err: netError(call, err)}
+}
+
+func (c *UDPConn) setError(call string, err error) error {
+	return &OpError{Op: "set", Net: c.net, Addr: &c.laddr.addr, Err: netError(call, err)}
+}
+
+// Close closes the socket. Calls that wait return net.ErrClosed.
+func (c *UDPConn) Close() error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.Close()
+	}
+	if err := c.stack.Close(); err != nil {
+		return c.opError("close", "close", c.remote(), err)
+	}
+	return nil
+}
+
+// LocalAddr returns the local address, a *UDPAddr, always the same one: do not
+// modify it.
+func (c *UDPConn) LocalAddr() Addr {
+	if !c.ok() {
+		return nil
+	}
+	if c.stack == nil {
+		return c.kernel.LocalAddr()
+	}
+	return &c.laddr.addr
+}
+
+// RemoteAddr returns the peer's address, a *UDPAddr, always the same one, or
+// nil on a socket that is not connected.
+func (c *UDPConn) RemoteAddr() Addr {
+	if !c.ok() {
+		return nil
+	}
+	if c.stack == nil {
+		return c.kernel.RemoteAddr()
+	}
+	return c.remote()
+}
+
+// SetDeadline sets the read and write deadlines.
+func (c *UDPConn) SetDeadline(t time.Time) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SetDeadline(t)
+	}
+	if err := c.stack.SetDeadline(t); err != nil {
+		return c.setError("set", err)
+	}
+	return nil
+}
+
+// SetReadDeadline sets the deadline of the reading methods.
+func (c *UDPConn) SetReadDeadline(t time.Time) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SetReadDeadline(t)
+	}
+	if err := c.stack.SetReadDeadline(t); err != nil {
+		return c.setError("set", err)
+	}
+	return nil
+}
+
+// SetWriteDeadline sets the deadline of the writing methods.
+func (c *UDPConn) SetWriteDeadline(t time.Time) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SetWriteDeadline(t)
+	}
+	if err := c.stack.SetWriteDeadline(t); err != nil {
+		return c.setError("set", err)
+	}
+	return nil
+}
+
+// SetReadBuffer sets the size of the receive buffer, in bytes.
+func (c *UDPConn) SetReadBuffer(bytes int) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SetReadBuffer(bytes)
+	}
+	if err := c.stack.SetReadBuffer(bytes); err != nil {
+		return c.setError("setsockopt", err)
+	}
+	return nil
+}
+
+// SetWriteBuffer sets the size of the send buffer, in bytes.
+func (c *UDPConn) SetWriteBuffer(bytes int) error {
+	if !c.ok() {
+		return syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SetWriteBuffer(bytes)
+	}
+	if err := c.stack.SetWriteBuffer(bytes); err != nil {
+		return c.setError("setsockopt", err)
+	}
+	return nil
+}
+
+// File is as TCPConn.File.
+func (c *UDPConn) File() (*os.File, error) {
+	if !c.ok() {
+		return nil, syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.File()
+	}
+	return nil, c.opError("file", "dup", c.remote(), errNoDescriptor)
+}
+
+// SyscallConn is as TCPConn.SyscallConn.
+func (c *UDPConn) SyscallConn() (syscall.RawConn, error) {
+	if !c.ok() {
+		return nil, syscall.EINVAL
+	}
+	if c.stack == nil {
+		return c.kernel.SyscallConn()
+	}
+	return nil, c.opError("raw-control", "fcntl", c.remote(), errNoDescriptor)
+}
+
+// Stack returns the stack's socket, or nil for one of the kernel's.
+func (c *UDPConn) Stack() *stack.UDPConn {
+	if c == nil {
+		return nil
+	}
+	return c.stack
+}

@@ -1,0 +1,138 @@
+package stack
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/fastnet-go/fastnet/stack/tcp"
+)
+
+// flow is an entry of the flow table: a connection, or what TIME-WAIT keeps of
+// one. It does not change once it is in the table.
+type flow struct {
+	key      tuple
+	hash     uint64
+	conn     *TCPConn
+	timeWait *timeWait
+	next     atomic.Pointer[flow]
+}
+
+// timeWait is a connection in TIME-WAIT.
+type timeWait struct {
+	mu   sync.Mutex
+	core tcp.TimeWait
+	key  tuple
+	gone bool // out of the table, under timeWaits.mu
+}
+
+// flowTable finds connections by their tuple. Look-ups take no lock and write
+// nothing: they follow chains of atomic pointers, and the garbage collector
+// keeps what a reader may still look at. Changes are serialised.
+type flowTable struct {
+	key     [4]uint64
+	buckets atomic.Pointer[[]atomic.Pointer[flow]]
+	mu      sync.Mutex
+	n       int
+}
+
+func (t *flowTable) init(key [4]uint64) {
+	t.key = key
+	b := make([]atomic.Pointer[flow], 256)
+	t.buckets.Store(&b)
+}
+
+func (t *flowTable) lookup(k *tuple) *flow {
+	h := k.hash(&t.key)
+	b := *t.buckets.Load()
+	for f := b[h&uint64(len(b)-1)].Load(); f != nil; f = f.next.Load() {
+		if f.hash == h && f.key == *k {
+			return f
+		}
+	}
+	return nil
+}
+
+// insert adds f in the place of old, unless its tuple is taken by another.
+func (t *flowTable) insert(f, old *flow) bool {
+	f.hash = f.key.hash(&t.key)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	cur := t.lookup(&f.key)
+	if cur != old {
+		return false
+	}
+	b := *t.buckets.Load()
+	if t.n > 2*len(b) {
+		b = t.grow(b)
+	}
+	head := &b[f.hash&uint64(len(b)-1)]
+	f.next.Store(head.Load())
+	head.Store(f)
+	t.n++
+	if old != nil {
+		t.unlink(old) // after: a look-up finds one or the other
+	}
+	return true
+}
+
+// remove takes the flow with the tuple k out, if it is conn's or tw's.
+func (t *flowTable) remove(k *tuple, conn *TCPConn, tw *timeWait) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f := t.lookup(k); f != nil && f.conn == conn && f.timeWait == tw {
+		t.unlink(f)
+	}
+}
+
+// unlink takes f out of its chain. A reader that stands on f still finds the
+// rest of the chain behind it.
+func (t *flowTable) unlink(f *flow) {
+	b := *t.buckets.Load()
+	p := &b[f.hash&uint64(len(b)-1)]
+	for cur := p.Load(); cur != nil; cur = p.Load() {
+		if cur == f {
+			p.Store(f.next.Load())
+			t.n--
+			return
+		}
+		p = &cur.next
+	}
+}
+
+// grow replaces the buckets by four times as many, with new entries: readers
+// may still be on the old chains.
+func (t *flowTable) grow(old []atomic.Pointer[flow]) []atomic.Pointer[flow] {
+	b := make([]atomic.Pointer[flow], 4*len(old))
+	for i := range old {
+		for f := old[i].Load(); f != nil; f = f.next.Load() {
+			c := &flow{key: f.key, hash: f.hash, conn: f.conn, timeWait: f.timeWait}
+			head := &b[f.hash&uint64(len(b)-1)]
+			c.next.Store(head.Load())
+			head.Store(c)
+		}
+	}
+	t.buckets.Store(&b)
+	return b
+}
+
+// all calls visit for each flow there is.
+func (t *flowTable) all(visit func(*flow)) {
+	t.mu.Lock()
+	b := *t.buckets.Load()
+	fs := make([]*flow, 0, t.n)
+	for i := range b {
+		for f := b[i].Load(); f != nil; f = f.next.Load() {
+			fs = append(fs, f)
+		}
+	}
+	t.mu.Unlock()
+	for _, f := range fs {
+		visit(f)
+	}
+}
+
+func (t *flowTable) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.n
+}

@@ -1,0 +1,364 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/wire"
+	"github.com/fastnet-go/fastnet/stack/reassembly"
+	"github.com/fastnet-go/fastnet/stack/route"
+	"github.com/fastnet-go/fastnet/stack/tcp"
+	"github.com/fastnet-go/fastnet/stack/timer"
+)
+
+// ErrClosed is what calls on a closed socket or host return.
+var ErrClosed = errors.New("use of closed socket")
+
+// Config is what a host is made of. The zero value of a field takes its
+// default.
+type Config struct {
+	Name   string       // in log lines; default "host"
+	Clock  Clock        // default SystemClock
+	Rand   func([]byte) // fills with random bytes; default the system's
+	Logger *slog.Logger // default: nothing is logged
+	TCP    TCPDefaults
+
+	MaxConnections int // TCP connections, TIME-WAIT not counted; default 1 << 20
+	MaxTimeWait    int // TIME-WAIT records; default 1 << 16
+}
+
+// TCPDefaults are what connections have that ask for nothing else.
+type TCPDefaults struct {
+	RcvBuf    int           // receive buffer, bytes; default 512 KiB
+	SndBuf    int           // send buffer, bytes; default 512 KiB
+	MinRTO    time.Duration // default 200 ms
+	DelayACK  time.Duration // default 40 ms
+	TimeWait  time.Duration // default 60 s
+	NoSACK    bool
+	NoTS      bool // no timestamps
+	NoScaling bool // no window scaling
+	// Congestion makes the congestion control of a connection; default NewReno.
+	Congestion func() tcp.Congestion
+}
+
+// Host is a TCP/IP host: interfaces, addresses, routes, neighbours, sockets.
+// All methods may be called from any goroutine, but for Poll, NextEvent and
+// FlushIdle, which belong to who drives the host.
+type Host struct {
+	cfg    Config
+	clock  Clock
+	log    *slog.Logger
+	secret [16]byte // keys initial sequence numbers and timestamps (RFC 6528)
+
+	wheel  *timer.Wheel
+	routes route.Table
+	flows  flowTable
+	chunks *tcp.ChunkPool
+	held   *nic.Pool // what is copied out of received packets
+	big    *nic.Pool // whole datagrams: reassembled, or joined from parts
+
+	listeners listenTable
+	udp       udpTable
+	ports     portAllocator
+	twList    timeWaits
+	fragments fragments
+	limiter   icmpLimiter
+	count     counters
+
+	configMu   sync.Mutex
+	tcpConfigs map[TCPOptions]*tcp.Config
+
+	rngMu sync.Mutex
+	rng   *rand.Rand
+
+	ifaces  atomic.Pointer[[]*Interface]
+	locals  atomic.Pointer[map[netip.Addr]*Interface]
+	loop    *Interface
+	mu      sync.Mutex // changes of ifaces, locals, driver
+	driver  atomic.Pointer[worker]
+	poller  *Poller
+	closed  atomic.Bool
+	sockets atomic.Int64
+}
+
+// NewHost returns a host with a loopback interface (127.0.0.1/8, ::1/128) and
+// nothing else. It does nothing before it is polled.
+func NewHost(cfg Config) *Host {
+	setDefault(&cfg.Name, "host")
+	setDefault(&cfg.TCP.RcvBuf, 512<<10)
+	setDefault(&cfg.TCP.SndBuf, 512<<10)
+	setDefault(&cfg.MaxConnections, 1<<20)
+	setDefault(&cfg.MaxTimeWait, 1<<16)
+	if cfg.Clock == nil {
+		cfg.Clock = SystemClock()
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = systemRand
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Host{cfg: cfg, clock: cfg.Clock, log: cfg.Logger.With("host", cfg.Name)}
+	h.tcpConfigs = make(map[TCPOptions]*tcp.Config)
+	cfg.Rand(h.secret[:])
+	var seed [32]byte
+	cfg.Rand(seed[:])
+	h.rng = rand.New(rand.NewChaCha8(seed))
+	now := h.clock()
+	h.wheel = timer.New(now)
+	h.flows.init([4]uint64{h.random(), h.random(), h.random(), h.random()})
+	h.chunks = new(tcp.ChunkPool)
+	h.held = mustPool(nic.PoolConfig{BufferSize: 4096, Headroom: 16, Max: 1 << 16, Slab: 16})
+	h.big = mustPool(nic.PoolConfig{BufferSize: 66 << 10, Headroom: 128, Max: 256, Slab: 1})
+	h.listeners.init()
+	h.udp.init(h)
+	h.ports.init(h)
+	h.twList.init(h)
+	h.fragments.init(h)
+	h.limiter.init(now)
+	h.ifaces.Store(&[]*Interface{})
+	h.locals.Store(&map[netip.Addr]*Interface{})
+	h.attachLoopback()
+	return h
+}
+
+func mustPool(cfg nic.PoolConfig) *nic.Pool {
+	p, err := nic.NewPool(cfg)
+	if err != nil {
+		panic(err) // cfg is a constant of ours
+	}
+	return p
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+func (h *Host) attachLoopback() {
+	w, err := wire.New(wire.Config{Ports: 1, MTU: 65535, TSO: true})
+	if err != nil {
+		panic(err) // the constants above
+	}
+	h.loop, err = h.attach(w.Port(0), InterfaceConfig{
+		Name:  "lo",
+		Addrs: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")},
+	}, true)
+	if err != nil {
+		panic(err)
+	}
+}
+
+// now tells the time on the host's clock.
+func (h *Host) now() time.Duration { return h.clock() }
+
+// random returns 64 random bits.
+func (h *Host) random() uint64 {
+	h.rngMu.Lock()
+	defer h.rngMu.Unlock()
+	return h.rng.Uint64()
+}
+
+// randomN returns a random number from 0 to n-1.
+func (h *Host) randomN(n int) int { return int(h.random() % uint64(n)) }
+
+// Name is the name from the host's Config.
+func (h *Host) Name() string { return h.cfg.Name }
+
+func (h *Host) interfaces() []*Interface { return *h.ifaces.Load() }
+
+// Interfaces describes the host's interfaces.
+func (h *Host) Interfaces() []InterfaceInfo {
+	var is []InterfaceInfo
+	for _, i := range h.interfaces() {
+		is = append(is, i.info())
+	}
+	return is
+}
+
+// AddRoute adds a route. Its Ifindex may be zero if it has a gateway that an
+// interface's prefix covers.
+func (h *Host) AddRoute(r route.Route) error {
+	if r.Ifindex == 0 {
+		via, ok := h.routes.Lookup(r.Gateway)
+		if !r.Gateway.IsValid() || !ok || via.Gateway.IsValid() {
+			return fmt.Errorf("stack: route to %s: the gateway %s is not in the subnet of an interface: give the interface an address there", r.Prefix, r.Gateway)
+		}
+		r.Ifindex = via.Ifindex
+	}
+	return h.routes.Add(r)
+}
+
+// Routes returns the routing table.
+func (h *Host) Routes() []route.Route { return h.routes.Routes() }
+
+// isLocal reports whether a, without zone, is one of the host's addresses. All
+// of 127.0.0.0/8 is.
+func (h *Host) isLocal(a netip.Addr) bool {
+	if a.Is4() && a.As4()[0] == 127 {
+		return true
+	}
+	_, ok := (*h.locals.Load())[a]
+	return ok
+}
+
+// arm makes t expire at when at the latest, and wakes the poller if it sleeps
+// longer than that.
+func (h *Host) arm(t *timer.Timer, when time.Duration) {
+	if h.wheel.Arm(t, when) {
+		if w := h.driver.Load(); w != nil {
+			w.wakeBefore(when)
+		}
+	}
+}
+
+// Poll does what there is to do: a burst of each queue, the timers that are
+// due. It returns how many packets it handled. It is for a single goroutine
+// that drives the host instead of a Poller.
+func (h *Host) Poll() int {
+	h.tick(h.now())
+	n := 0
+	for _, i := range h.interfaces() {
+		for _, q := range i.queues {
+			n += q.poll()
+		}
+	}
+	for _, i := range h.interfaces() {
+		for _, q := range i.queues {
+			q.kickNow()
+		}
+	}
+	return n
+}
+
+// tick handles the timers that are due.
+func (h *Host) tick(now time.Duration) {
+	if h.wheel.Next() <= now {
+		h.wheel.Advance(now)
+	}
+}
+
+// FlushIdle sends the acknowledgements that wait for data to ride on: to be
+// called when there is nothing else to do. It returns how many it looked at.
+func (h *Host) FlushIdle() int {
+	n := 0
+	for _, i := range h.interfaces() {
+		for _, q := range i.queues {
+			n += q.flushAcks()
+			q.kickNow()
+		}
+	}
+	return n
+}
+
+// NextEvent is the time at which Poll has something to do, if no packet comes
+// before: Never if nothing.
+func (h *Host) NextEvent() time.Duration {
+	next := h.wheel.Next()
+	for _, i := range h.interfaces() {
+		for _, q := range i.queues {
+			next = min(next, q.nextEvent())
+		}
+	}
+	return next
+}
+
+// Timers is the number of timers that are pending: for tests that look for
+// leaks.
+func (h *Host) Timers() int { return h.wheel.Len() }
+
+// BuffersInUse is the number of buffers of the host's own, packets' and send
+// buffers', that are in use: for tests that look for leaks.
+func (h *Host) BuffersInUse() int {
+	n := h.held.InUse() + h.big.InUse() + h.chunks.InUse()
+	for _, i := range h.interfaces() {
+		if i.loopback {
+			n += i.dev.(*wire.Port).InUse()
+		}
+	}
+	return n
+}
+
+// Close aborts all connections, closes all sockets, whose pending calls return
+// ErrClosed, and takes the host off its poller. Devices stay open: they belong
+// to who made them. A second Close returns ErrClosed.
+func (h *Host) Close() error {
+	if h.closed.Swap(true) {
+		return ErrClosed
+	}
+	for _, l := range h.listeners.all() {
+		l.Close()
+	}
+	for _, u := range h.udp.all() {
+		u.Close()
+	}
+	h.flows.all(func(f *flow) {
+		if f.conn != nil {
+			f.conn.abort(ErrClosed)
+		}
+	})
+	h.twList.clear()
+	h.mu.Lock()
+	poller := h.poller
+	h.mu.Unlock()
+	if poller != nil {
+		poller.Remove(h)
+	}
+	for _, i := range h.interfaces() {
+		i.dev.Notify(nil)
+		i.shut()
+	}
+	h.fragments.clear()
+	return h.loop.dev.Close()
+}
+
+// fragments holds datagrams that are being put together.
+type fragments struct {
+	host   *Host
+	v4, v6 *reassembly.Table
+	timer  timer.Timer
+	mu     sync.Mutex
+}
+
+func (f *fragments) init(h *Host) {
+	f.host = h
+	f.v4 = reassembly.New(reassembly.DefaultIPv4())
+	f.v6 = reassembly.New(reassembly.DefaultIPv6())
+	f.timer.Init(f, 0)
+}
+
+// add takes a fragment and returns the datagram that it completes.
+func (f *fragments) add(t *reassembly.Table, frag *reassembly.Fragment) (reassembly.Datagram, reassembly.Status) {
+	h := f.host
+	h.count.fragmentsIn.Add(1)
+	d, status := t.Add(frag, h.now())
+	if status == reassembly.Complete {
+		h.count.reassembled.Add(1)
+	}
+	h.arm(&f.timer, min(f.v4.Next(), f.v6.Next()))
+	return d, status
+}
+
+// Expire drops what was not completed in time and tells the sender.
+func (f *fragments) Expire(_ int, now time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.v4.Advance(now, nil) {
+		f.host.reassemblyTimeout(e)
+	}
+	for _, e := range f.v6.Advance(now, nil) {
+		f.host.reassemblyTimeout(e)
+	}
+	f.host.arm(&f.timer, min(f.v4.Next(), f.v6.Next()))
+}
+
+func (f *fragments) clear() { f.host.wheel.Stop(&f.timer) }

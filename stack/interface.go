@@ -1,0 +1,217 @@
+package stack
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/stack/neighbor"
+	"github.com/fastnet-go/fastnet/stack/route"
+	"github.com/fastnet-go/fastnet/stack/timer"
+)
+
+// InterfaceConfig says how a host uses a device.
+type InterfaceConfig struct {
+	Name  string         // default the device's
+	Addrs []netip.Prefix // addresses with the length of their subnet's prefix
+	MTU   int            // bytes; default and at most the device's
+}
+
+// InterfaceInfo describes an interface of a host.
+type InterfaceInfo struct {
+	Index    int // from 1; 1 is loopback
+	Name     string
+	MAC      nic.MAC
+	MTU      int
+	Up       bool
+	Loopback bool
+	Addrs    []netip.Prefix
+	Device   nic.Info
+	Stats    nic.QueueStats
+}
+
+// Interface is a device with its addresses on a host.
+type Interface struct {
+	host     *Host
+	index    int
+	name     string
+	dev      nic.Device
+	mac      nic.MAC
+	offloads nic.Offloads
+	maxSend  int // largest frame with TSO
+	loopback bool
+	queues   []*queue
+	mtu      atomic.Int32
+	up       atomic.Bool
+
+	addrs []netip.Prefix // fixed at Attach
+
+	// Neighbours: ARP's and ND's addresses are apart by their family.
+	neighbors *neighbor.Cache[*nic.Packet]
+	neighTime timer.Timer
+	neighMu   sync.Mutex // held while actions are carried out
+	actions   []neighbor.Action[*nic.Packet]
+}
+
+// Attach gives the host an interface on dev. Its addresses are the host's from
+// then on. The device must not be used by anybody else.
+func (h *Host) Attach(dev nic.Device, cfg InterfaceConfig) (*Interface, error) {
+	return h.attach(dev, cfg, false)
+}
+
+func (h *Host) attach(dev nic.Device, cfg InterfaceConfig, loopback bool) (*Interface, error) {
+	info := dev.Info()
+	setDefault(&cfg.Name, info.Name)
+	setDefault(&cfg.MTU, info.MTU)
+	if cfg.MTU > info.MTU || cfg.MTU < 68 {
+		return nil, fmt.Errorf("stack: interface %s: an MTU of %d: the device takes 68 to %d", cfg.Name, cfg.MTU, info.MTU)
+	}
+	i := &Interface{
+		host: h, name: cfg.Name, dev: dev, mac: info.MAC, offloads: info.Offloads,
+		maxSend: info.MaxSend, loopback: loopback,
+	}
+	i.mtu.Store(int32(cfg.MTU))
+	i.neighTime.Init(i, 0)
+	i.neighbors = neighbor.New[*nic.Packet](neighbor.Config{Rand: h.random})
+	has6 := false
+	for _, p := range cfg.Addrs {
+		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() || p.Addr().Is4In6() {
+			return nil, fmt.Errorf("stack: interface %s: %s is not an address that a host can have", cfg.Name, p)
+		}
+		if p.Addr().Is6() && cfg.MTU < 1280 {
+			return nil, fmt.Errorf("stack: interface %s: IPv6 needs an MTU of 1280 (RFC 8200 section 5), this has %d", cfg.Name, cfg.MTU)
+		}
+		has6 = has6 || p.Addr().Is6()
+		i.addrs = append(i.addrs, netip.PrefixFrom(p.Addr().WithZone(""), p.Bits()))
+	}
+	if has6 && !loopback {
+		i.addrs = append(i.addrs, netip.PrefixFrom(linkLocal(i.mac), 64))
+	}
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed.Load() {
+		return nil, ErrClosed
+	}
+	for _, o := range h.interfaces() {
+		if o.name == i.name {
+			return nil, fmt.Errorf("stack: the host already has an interface named %s", i.name)
+		}
+	}
+	locals := make(map[netip.Addr]*Interface)
+	for a, o := range *h.locals.Load() {
+		locals[a] = o
+	}
+	i.index = len(h.interfaces()) + 1
+	for _, p := range i.addrs {
+		if o := locals[p.Addr()]; o != nil {
+			return nil, fmt.Errorf("stack: interface %s: the address %s is on %s already", i.name, p.Addr(), o.name)
+		}
+		locals[p.Addr()] = i
+		if err := h.routes.Add(route.Route{Prefix: p.Masked(), Ifindex: i.index}); err != nil {
+			return nil, err
+		}
+	}
+	for n, q := range dev.Queues() {
+		i.queues = append(i.queues, newQueue(i, n, q))
+	}
+	i.setLink(dev.Link())
+	dev.Notify(i.setLink)
+	list := append([]*Interface(nil), h.interfaces()...)
+	list = append(list, i)
+	h.locals.Store(&locals)
+	h.ifaces.Store(&list)
+	if h.poller != nil {
+		h.poller.assign(i)
+	}
+	return i, nil
+}
+
+// linkLocal makes the link-local address of a MAC (RFC 4291 appendix A).
+func linkLocal(m nic.MAC) netip.Addr {
+	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
+}
+
+// setLink follows the device's link. It takes no lock of the stack's, as the
+// driver calls it with its own held.
+func (i *Interface) setLink(l nic.Link) {
+	i.up.Store(l.Up)
+	if l.MTU > 0 && l.MTU < int(i.mtu.Load()) {
+		i.mtu.Store(int32(l.MTU))
+	}
+	if l.Err != nil {
+		i.host.log.Error("interface failed", "interface", i.name, "error", l.Err)
+		go i.host.interfaceFailed(i)
+	}
+}
+
+// interfaceFailed ends what can no longer work, so that no call waits for a
+// device that is gone.
+func (h *Host) interfaceFailed(i *Interface) {
+	h.flows.all(func(f *flow) {
+		if f.conn != nil && f.conn.usesInterface(i) {
+			f.conn.abort(errNetDown)
+		}
+	})
+}
+
+func (i *Interface) info() InterfaceInfo {
+	return InterfaceInfo{
+		Index: i.index, Name: i.name, MAC: i.mac, MTU: int(i.mtu.Load()), Up: i.up.Load(),
+		Loopback: i.loopback, Addrs: i.addrs, Device: i.dev.Info(), Stats: nic.DeviceStats(i.dev),
+	}
+}
+
+// Info describes the interface.
+func (i *Interface) Info() InterfaceInfo { return i.info() }
+
+// Neighbors returns what the interface knows of its neighbours.
+func (i *Interface) Neighbors() []neighbor.Info { return i.neighbors.Snapshot() }
+
+// hasAddr reports whether a is one of the interface's addresses.
+func (i *Interface) hasAddr(a netip.Addr) bool {
+	for _, p := range i.addrs {
+		if p.Addr() == a {
+			return true
+		}
+	}
+	return false
+}
+
+// isBroadcast reports whether a is the broadcast address of one of the
+// interface's IPv4 subnets, or the limited one (RFC 1122 section 3.2.1.3).
+func (i *Interface) isBroadcast(a netip.Addr) bool {
+	if !a.Is4() {
+		return false
+	}
+	if a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return true
+	}
+	for _, p := range i.addrs {
+		if p.Addr().Is4() && p.Bits() < 31 && p.Contains(a) {
+			b, host := a.As4(), 32-p.Bits()
+			v := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+			if v|^(uint32(1)<<host-1) == ^uint32(0) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// shut takes the interface out of use as its host closes.
+func (i *Interface) shut() {
+	i.up.Store(false)
+	i.host.wheel.Stop(&i.neighTime)
+	i.neighbors.Flush()
+	i.host.carryOut(i, i.host.now())
+	for _, q := range i.queues {
+		q.shut()
+	}
+}
+
+// Expire is the neighbour cache's timer.
+func (i *Interface) Expire(_ int, now time.Duration) { i.host.carryOut(i, now) }

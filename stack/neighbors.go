@@ -1,0 +1,236 @@
+package stack
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/stack/header"
+	"github.com/fastnet-go/fastnet/stack/neighbor"
+)
+
+// carryOut does what the neighbour cache of an interface asks for: solicit,
+// send what waited for an answer, give up.
+func (h *Host) carryOut(i *Interface, now time.Duration) {
+	if !i.neighMu.TryLock() {
+		// Whoever has it may have taken its actions already: look again soon.
+		h.arm(&i.neighTime, now)
+		return
+	}
+	i.actions = i.neighbors.Advance(now, i.actions[:0])
+	for n := range i.actions {
+		a := &i.actions[n]
+		switch a.Kind {
+		case neighbor.SolicitMulticast:
+			i.solicit(a.Addr, nil)
+		case neighbor.SolicitUnicast:
+			i.solicit(a.Addr, &a.MAC)
+		case neighbor.Resolved:
+			i.sendPending(a.MAC, a.Pending)
+		case neighbor.Unreachable:
+			for _, p := range a.Pending {
+				h.unresolved(i, p, now)
+			}
+		}
+		a.Pending = nil
+	}
+	i.neighMu.Unlock()
+	if next := i.neighbors.Next(); next != Never {
+		h.arm(&i.neighTime, next)
+	}
+}
+
+// sendPending transmits frames whose next hop has answered.
+func (i *Interface) sendPending(mac [6]byte, pkts []*nic.Packet) {
+	for _, p := range pkts {
+		copy(p.Bytes(), mac[:])
+	}
+	q := i.queues[0]
+	q.transmit(pkts)
+	q.kick()
+}
+
+// unresolved tells the sender of a frame that its next hop did not answer, as an
+// ICMP host unreachable would, and releases it.
+func (h *Host) unresolved(i *Interface, p *nic.Packet, now time.Duration) {
+	h.count.drops[DropNoNeighbor].Add(1)
+	if q, ok := header.ParseQuote(p.Bytes()[header.EthernetLen:]); ok {
+		h.softError(i, &q, errHostUnreachable, true)
+	}
+	p.Release()
+}
+
+// solicit asks for the address of a neighbour: by ARP or ND, of everybody or of
+// the one who had it last.
+func (i *Interface) solicit(a netip.Addr, mac *[6]byte) {
+	if a.Is4() {
+		i.sendARPRequest(a, mac)
+	} else {
+		i.sendSolicitation(a, mac)
+	}
+}
+
+// sendFrame sends an Ethernet frame with a payload of n bytes that build writes.
+func (i *Interface) sendFrame(dst [6]byte, typ uint16, n int, build func(b []byte)) {
+	q := i.queues[0]
+	p := q.dev.Alloc(header.EthernetLen + n)
+	if p == nil {
+		i.host.count.drops[DropNoBuffer].Add(1)
+		return
+	}
+	b := p.Extend(header.EthernetLen + n)
+	header.PutEthernet(b, dst, i.mac, typ)
+	build(b[header.EthernetLen:])
+	q.transmit([]*nic.Packet{p})
+	q.kick()
+}
+
+// sendARPRequest asks who has a (RFC 826).
+func (i *Interface) sendARPRequest(a netip.Addr, mac *[6]byte) {
+	src := i.sourceFor(a)
+	if !src.IsValid() {
+		return
+	}
+	dst := header.Broadcast
+	if mac != nil {
+		dst = *mac
+	}
+	i.sendFrame(dst, header.TypeARP, header.ARPLen, func(b []byte) {
+		header.PutARP(b, header.ARPRequest, i.mac, src, [6]byte{}, a)
+	})
+}
+
+// sourceFor is the interface's own address in the subnet of a, or of its family
+// at least.
+func (i *Interface) sourceFor(a netip.Addr) netip.Addr {
+	var any netip.Addr
+	for _, p := range i.addrs {
+		if p.Addr().Is4() != a.Is4() {
+			continue
+		}
+		if p.Contains(a) {
+			return p.Addr()
+		}
+		if !any.IsValid() {
+			any = p.Addr()
+		}
+	}
+	return any
+}
+
+// receiveARP handles an ARP packet (RFC 826 "Packet Reception").
+func (q *queue) receiveARP(p *nic.Packet, now time.Duration) {
+	i := q.iface
+	a := header.ARP(p.Bytes())
+	if i.loopback || !a.Valid() {
+		q.host.drop(p, DropARP)
+		return
+	}
+	op, sender, mac, target := a.Op(), a.SenderIP(), a.SenderMAC(), a.TargetIP()
+	p.Release()
+	if header.IsMulticast(mac) || sender.IsMulticast() || sender.IsLoopback() || i.hasAddr(sender) {
+		q.host.count.drops[DropARP].Add(1)
+		return
+	}
+	switch {
+	case op == header.ARPReply && i.hasAddr(target):
+		i.neighbors.Advertised(sender, mac, true, true, now)
+	case op == header.ARPRequest && i.hasAddr(target):
+		if !sender.IsUnspecified() { // an address probe (RFC 5227)
+			i.neighbors.Heard(sender, mac, now)
+		}
+		i.sendFrame(mac, header.TypeARP, header.ARPLen, func(b []byte) {
+			header.PutARP(b, header.ARPReply, i.mac, target, mac, sender)
+		})
+	default:
+		// An announcement, or a reply to somebody else: it may refresh what
+		// is known, but not overwrite it.
+		i.neighbors.Advertised(sender, mac, false, false, now)
+	}
+	q.host.carryOut(i, now)
+}
+
+// sendSolicitation asks for the link-layer address of a (RFC 4861 section 7.2.2).
+func (i *Interface) sendSolicitation(a netip.Addr, mac *[6]byte) {
+	src := i.sourceFor(a)
+	if !src.IsValid() {
+		return
+	}
+	target := a.As16()
+	dstIP := target
+	var dst [6]byte
+	if mac != nil {
+		dst = *mac
+	} else {
+		dstIP = header.SolicitedNode(target)
+		dst, _ = header.MulticastMAC(netip.AddrFrom16(dstIP))
+	}
+	i.sendND(dst, src.As16(), dstIP, func(b []byte) int {
+		return header.PutNeighborSolicitation(b, src.As16(), dstIP, target, (*[6]byte)(&i.mac))
+	})
+}
+
+// ndLen is the length of a solicitation or advertisement with one option.
+const ndLen = 32
+
+// sendND sends a neighbour discovery message, with a hop limit of 255.
+func (i *Interface) sendND(mac [6]byte, src, dst [16]byte, put func(b []byte) int) {
+	i.host.count.icmpOut.Add(1)
+	i.sendFrame(mac, header.TypeIPv6, header.IPv6Len+ndLen, func(b []byte) {
+		f := header.IPv6Fields{PayloadLen: ndLen, NextHeader: header.ProtoICMPv6, HopLimit: 255, Src: src, Dst: dst}
+		f.Put(b)
+		put(b[header.IPv6Len:])
+	})
+}
+
+// receiveSolicitation answers who asks for one of our addresses (RFC 4861
+// section 7.2.3).
+func (q *queue) receiveSolicitation(ip header.IPv6, m header.ICMPv6, now time.Duration) bool {
+	s, o, err := header.ParseNeighborSolicitation(ip, m)
+	if err != nil {
+		return false
+	}
+	i := q.iface
+	if !i.hasAddr(s.TargetAddr()) {
+		return true // somebody else's
+	}
+	src := ip.SrcAddr()
+	dstIP, flags := ip.Src(), uint8(header.NDPSolicited|header.NDPOverride)
+	mac := [6]byte{}
+	switch {
+	case src.IsUnspecified(): // duplicate address detection: tell everybody
+		dstIP, flags = allNodes, header.NDPOverride
+		mac, _ = header.MulticastMAC(netip.AddrFrom16(allNodes))
+	case o.HasSourceLink:
+		mac = o.SourceLink
+		i.neighbors.Heard(src, mac, now)
+	default:
+		var ok bool
+		if mac, ok = i.neighbors.Lookup(src, now).MAC(); !ok {
+			return true
+		}
+	}
+	target := s.Target()
+	i.sendND(mac, target, dstIP, func(b []byte) int {
+		return header.PutNeighborAdvertisement(b, target, dstIP, target, flags, (*[6]byte)(&i.mac))
+	})
+	q.host.carryOut(i, now)
+	return true
+}
+
+// allNodes is ff02::1 (RFC 4291 section 2.7.1).
+var allNodes = [16]byte{0: 0xff, 1: 0x02, 15: 1}
+
+// receiveAdvertisement takes the answer to a solicitation (RFC 4861 section 7.2.5).
+func (q *queue) receiveAdvertisement(ip header.IPv6, m header.ICMPv6, now time.Duration) bool {
+	a, o, err := header.ParseNeighborAdvertisement(ip, m)
+	if err != nil {
+		return false
+	}
+	target := a.TargetAddr()
+	if o.HasTargetLink && !q.iface.hasAddr(target) {
+		q.iface.neighbors.Advertised(target, o.TargetLink, a.Solicited(), a.Override(), now)
+		q.host.carryOut(q.iface, now)
+	}
+	return true
+}

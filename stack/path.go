@@ -1,0 +1,192 @@
+package stack
+
+import (
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/stack/header"
+	"github.com/fastnet-go/fastnet/stack/neighbor"
+)
+
+const (
+	errNetDown         = syscall.ENETDOWN
+	errNetUnreachable  = syscall.ENETUNREACH
+	errHostUnreachable = syscall.EHOSTUNREACH
+)
+
+// path is how packets for one destination leave the host.
+type path struct {
+	iface    *Interface
+	q        *queue
+	src, dst netip.Addr // without zone
+	nextHop  netip.Addr
+	entry    *neighbor.Entry[*nic.Packet] // of nextHop; nil where none is needed
+	gen      uint64                       // of the routing table
+}
+
+// findPath looks up how to reach dst. src, if valid, is the source address that
+// the socket is bound to. The zone of dst chooses the interface of a link-local
+// address. flow chooses among the interface's queues.
+func (h *Host) findPath(dst, src netip.Addr, flow uint64) (path, error) {
+	p := path{dst: dst.WithZone("").Unmap(), src: src, gen: h.routes.Generation()}
+	switch {
+	case h.isLocal(p.dst):
+		p.iface, p.nextHop = h.loop, p.dst
+		if !p.src.IsValid() {
+			p.src = p.dst
+		}
+	case p.src.IsValid() && p.src.IsLoopback():
+		return p, syscall.EINVAL // as Linux: a martian source
+	default:
+		r, ok := h.routes.Lookup(p.dst)
+		if isLinkLocal(p.dst) || dst.IsMulticast() || dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+			if i := h.scopeInterface(dst, src); i != nil {
+				ok = true
+				r.Ifindex, r.Gateway = i.index, netip.Addr{}
+			}
+		}
+		if !ok {
+			return p, errNetUnreachable
+		}
+		p.iface = h.interfaces()[r.Ifindex-1]
+		p.nextHop = r.NextHop(p.dst)
+		if !p.src.IsValid() {
+			s, ok := r.SelectSource(p.dst, p.iface.addrs)
+			if !ok {
+				return p, errNetUnreachable
+			}
+			p.src = s
+		}
+	}
+	if p.iface.dev.Link().Err != nil {
+		return p, errNetDown
+	}
+	p.q = p.iface.queues[flow%uint64(len(p.iface.queues))]
+	return p, nil
+}
+
+// scopeInterface is the interface that the zone of dst names, or the one that
+// has src, or the first that is not loopback.
+func (h *Host) scopeInterface(dst, src netip.Addr) *Interface {
+	var first *Interface
+	for _, i := range h.interfaces() {
+		switch zone := dst.Zone(); {
+		case zone != "" && (zone == i.name || zone == itoa(i.index)):
+			return i
+		case zone == "" && src.IsValid() && i.hasAddr(src):
+			return i
+		case zone == "" && !i.loopback && first == nil:
+			first = i
+		}
+	}
+	return first
+}
+
+func itoa(n int) string {
+	if n < 10 {
+		return string(rune('0' + n))
+	}
+	return itoa(n/10) + string(rune('0'+n%10))
+}
+
+// mac returns the Ethernet address to send to; ok is false while it must be
+// asked for.
+func (p *path) mac(now time.Duration) (mac [6]byte, ok bool) {
+	if p.entry == nil {
+		if p.iface.loopback {
+			return mac, true
+		}
+		if m, ok := header.MulticastMAC(p.dst); ok {
+			return m, true
+		}
+		if p.iface.isBroadcast(p.dst) {
+			return header.Broadcast, true
+		}
+		p.entry = p.iface.neighbors.Lookup(p.nextHop, now)
+	}
+	return p.iface.neighbors.Use(p.entry, now)
+}
+
+// send transmits frames whose Ethernet header lacks the destination. It fills
+// that in, or holds them until the next hop has answered. An error says that
+// the next hop is known not to answer; the frames are released.
+func (p *path) send(pkts []*nic.Packet, now time.Duration) error {
+	mac, ok := p.mac(now)
+	if ok {
+		for _, pkt := range pkts {
+			copy(pkt.Bytes(), mac[:])
+		}
+		p.q.transmit(pkts)
+		p.q.kick()
+		return nil
+	}
+	var err error
+	for _, pkt := range pkts {
+		if e := p.hold(pkt, now); e != nil {
+			err = e
+		}
+	}
+	p.iface.host.carryOut(p.iface, now)
+	return err
+}
+
+// hold keeps a frame until its next hop is known.
+func (p *path) hold(pkt *nic.Packet, now time.Duration) error {
+	h := p.iface.host
+	for range 2 {
+		dropped, status := p.iface.neighbors.Enqueue(p.entry, pkt, now)
+		switch status {
+		case neighbor.Queued:
+			return nil
+		case neighbor.QueuedDropped:
+			h.drop(dropped, DropNeighborPending)
+			return nil
+		case neighbor.Known:
+			if mac, ok := p.iface.neighbors.Use(p.entry, now); ok {
+				copy(pkt.Bytes(), mac[:])
+				p.q.transmit([]*nic.Packet{pkt})
+				p.q.kick()
+				return nil
+			}
+		case neighbor.NoAnswer:
+			h.drop(pkt, DropNoNeighbor)
+			return errHostUnreachable
+		case neighbor.Gone:
+			p.entry = p.iface.neighbors.Lookup(p.nextHop, now)
+		}
+	}
+	h.drop(pkt, DropNoNeighbor)
+	return errHostUnreachable
+}
+
+// header writes what each packet of the path begins with, but for the
+// destination's Ethernet address, the lengths and the IPv4 checksum, and
+// returns its length.
+func (p *path) header(b []byte, proto uint8, ttl, tos uint8) int {
+	typ := uint16(header.TypeIPv4)
+	if p.dst.Is6() {
+		typ = header.TypeIPv6
+	}
+	header.PutEthernet(b, [6]byte{}, p.iface.mac, typ)
+	if p.dst.Is6() {
+		f := header.IPv6Fields{NextHeader: proto, HopLimit: ttl, TrafficClass: tos, Src: p.src.As16(), Dst: p.dst.As16()}
+		f.Put(b[header.EthernetLen:])
+		return header.EthernetLen + header.IPv6Len
+	}
+	f := header.IPv4Fields{TotalLen: header.IPv4MinLen, DF: true, TTL: ttl, TOS: tos, Protocol: proto, Src: p.src.As4(), Dst: p.dst.As4()}
+	f.Put(b[header.EthernetLen:])
+	return header.EthernetLen + header.IPv4MinLen
+}
+
+// pseudoSum is the checksum of the pseudo-header with a length of zero.
+func (p *path) pseudoSum(proto uint8) uint16 {
+	if p.dst.Is6() {
+		return header.PseudoSum6(p.src.As16(), p.dst.As16(), proto, 0)
+	}
+	return header.PseudoSum4(p.src.As4(), p.dst.As4(), proto, 0)
+}
+
+// mtu is the path's, as far as it is known.
+func (p *path) mtu() int { return int(p.iface.mtu.Load()) }

@@ -1,0 +1,301 @@
+package stack
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// PollerConfig says how a Poller spends the processor. The zero value of a
+// field takes its default.
+type PollerConfig struct {
+	// Goroutines that poll, among which the queues are shared; default 1. On
+	// a machine with n processors at most n-1 should be hot, or Go's own
+	// network poller starves.
+	Goroutines int
+
+	// IdleRounds is how many rounds without work a goroutine makes, each
+	// after yielding, before it sleeps; default 2, negative: none.
+	IdleRounds int
+
+	// HotTime is for how long a goroutine polls without a pause, and Pause
+	// how long it then sleeps, so that Go's scheduler looks after the rest of
+	// the process; default 1 ms and 20 us. A negative HotTime: no pause.
+	HotTime, Pause time.Duration
+
+	// Busy makes the goroutines poll for ever, on a processor each.
+	Busy bool
+}
+
+// Poller drives hosts: it polls their queues and advances their timers, on
+// goroutines that sleep while there is nothing to do. A poller serves many
+// hosts.
+type Poller struct {
+	cfg     PollerConfig
+	workers []*worker
+	done    sync.WaitGroup
+
+	mu     sync.Mutex
+	hosts  map[*Host]struct{}
+	next   int // the worker that the next queue goes to
+	closed bool
+}
+
+// maxPark bounds a sleep while a timer is pending. It is half the minimum
+// retransmission time-out, so that arming one need not wake the poller.
+const maxPark = 100 * time.Millisecond
+
+// worker is one goroutine of a poller.
+type worker struct {
+	poller *Poller
+	queues atomic.Pointer[[]*queue]
+	hosts  atomic.Pointer[[]*Host] // whose timers it advances
+
+	parked    atomic.Bool
+	parkUntil atomic.Int64 // on the hosts' clocks; they are one poller's, so taken as alike
+	wakeup    chan struct{}
+	stop      atomic.Bool
+
+	round sync.Mutex // held during a round: Remove waits for its end
+}
+
+// NewPoller starts a poller.
+func NewPoller(cfg PollerConfig) *Poller {
+	setDefault(&cfg.Goroutines, 1)
+	setDefault(&cfg.IdleRounds, 2)
+	setDefault(&cfg.HotTime, time.Millisecond)
+	setDefault(&cfg.Pause, 20*time.Microsecond)
+	p := &Poller{cfg: cfg, hosts: make(map[*Host]struct{})}
+	for range cfg.Goroutines {
+		w := &worker{poller: p, wakeup: make(chan struct{}, 1)}
+		w.queues.Store(&[]*queue{})
+		w.hosts.Store(&[]*Host{})
+		p.workers = append(p.workers, w)
+		p.done.Go(w.run)
+	}
+	return p
+}
+
+// Add makes the poller drive h. A host has one poller at a time.
+func (p *Poller) Add(h *Host) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed.Load():
+		return ErrClosed
+	case h.poller != nil:
+		return errors.New("stack: the host has a poller already")
+	}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return ErrClosed
+	}
+	p.hosts[h] = struct{}{}
+	w := p.workers[len(p.hosts)%len(p.workers)]
+	p.mu.Unlock()
+	hosts := append([]*Host{h}, *w.hosts.Load()...)
+	w.hosts.Store(&hosts)
+	h.driver.Store(w)
+	h.poller = p
+	for _, i := range h.interfaces() {
+		p.assign(i)
+	}
+	return nil
+}
+
+// assign shares the queues of an interface among the workers. The host's mutex
+// is held.
+func (p *Poller) assign(i *Interface) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, q := range i.queues {
+		w := p.workers[p.next%len(p.workers)]
+		p.next++
+		q.worker.Store(w)
+		qs := append([]*queue{q}, *w.queues.Load()...)
+		w.queues.Store(&qs)
+		w.wake()
+	}
+}
+
+// Remove ends the poller's work for h. When it returns no goroutine of the
+// poller is in the host's code.
+func (p *Poller) Remove(h *Host) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.poller != p {
+		return
+	}
+	h.poller = nil
+	h.driver.Store(nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.hosts, h)
+	for _, w := range p.workers {
+		qs := []*queue{}
+		for _, q := range *w.queues.Load() {
+			if q.host != h {
+				qs = append(qs, q)
+			} else {
+				q.worker.Store(nil)
+			}
+		}
+		hs := []*Host{}
+		for _, o := range *w.hosts.Load() {
+			if o != h {
+				hs = append(hs, o)
+			}
+		}
+		w.queues.Store(&qs)
+		w.hosts.Store(&hs)
+		w.round.Lock() // the round under way may have begun before
+		w.round.Unlock()
+	}
+}
+
+// Close ends the poller's goroutines and returns when they have ended. Hosts
+// that it drove stand still.
+func (p *Poller) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return ErrClosed
+	}
+	p.closed = true
+	p.mu.Unlock()
+	for _, w := range p.workers {
+		w.stop.Store(true)
+		w.wake()
+	}
+	p.done.Wait()
+	return nil
+}
+
+// wake ends w's sleep. A worker that is awake costs one load.
+func (w *worker) wake() {
+	if w.parked.Load() && w.parked.CompareAndSwap(true, false) {
+		select {
+		case w.wakeup <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// wakeBefore ends w's sleep if it would last beyond when.
+func (w *worker) wakeBefore(when time.Duration) {
+	if w.parked.Load() && int64(when) < w.parkUntil.Load() {
+		w.wake()
+	}
+}
+
+// run is the worker's goroutine: poll in bursts, yield after each round, sleep
+// when a few rounds found nothing.
+func (w *worker) run() {
+	cfg := &w.poller.cfg
+	clock := SystemClock()
+	idle := 0
+	rested := clock()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for !w.stop.Load() {
+		if w.work() > 0 {
+			idle = 0
+		} else {
+			idle++
+		}
+		if idle > cfg.IdleRounds && !cfg.Busy {
+			if w.idle(timer) {
+				rested = clock()
+			}
+			idle = 0
+			continue
+		}
+		if cfg.HotTime > 0 && !cfg.Busy {
+			if now := clock(); now-rested > cfg.HotTime {
+				time.Sleep(cfg.Pause)
+				rested = clock()
+				continue
+			}
+		}
+		runtime.Gosched()
+	}
+}
+
+// work is one round: a burst of each queue, timers, kicks. It returns what it
+// found to do.
+func (w *worker) work() int {
+	w.round.Lock()
+	defer w.round.Unlock()
+	n := 0
+	for _, h := range *w.hosts.Load() {
+		h.tick(h.now())
+	}
+	qs := *w.queues.Load()
+	for _, q := range qs {
+		n += q.poll()
+	}
+	for _, q := range qs {
+		q.kickNow()
+	}
+	return n
+}
+
+// idle sends what waited for more to come, and sleeps unless there is something
+// to do after all. It reports whether it slept.
+func (w *worker) idle(timer *time.Timer) bool {
+	w.round.Lock()
+	qs := *w.queues.Load()
+	hs := *w.hosts.Load()
+	for _, q := range qs {
+		q.flushAcks()
+		q.kickNow()
+	}
+
+	w.parkUntil.Store(int64(Never))
+	w.parked.Store(true)
+	wait := Never
+	for _, h := range hs {
+		if next := h.wheel.Next(); next != Never {
+			now := h.now()
+			wait = min(wait, next-now, maxPark)
+			w.parkUntil.Store(min(w.parkUntil.Load(), int64(now+max(wait, 0))))
+		}
+	}
+	ready := w.stop.Load()
+	for _, q := range qs {
+		if !q.mu.TryLock() {
+			ready = true // a reader polls it, and may leave packets behind
+			break
+		}
+		armed := q.down || q.dev.Arm()
+		q.mu.Unlock()
+		if !armed || q.kickNow() {
+			ready = true
+			break
+		}
+		if next := q.nextEvent(); next != Never {
+			now := q.host.now()
+			wait = min(wait, next-now)
+			w.parkUntil.Store(min(w.parkUntil.Load(), int64(now+max(wait, 0))))
+		}
+	}
+	w.round.Unlock()
+	if ready || wait <= 0 || w.stop.Load() {
+		w.parked.Store(false)
+		return false
+	}
+	if wait == Never {
+		<-w.wakeup
+	} else {
+		timer.Reset(wait)
+		select {
+		case <-w.wakeup:
+		case <-timer.C:
+		}
+	}
+	w.parked.Store(false)
+	return true
+}

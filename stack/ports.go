@@ -1,0 +1,44 @@
+package stack
+
+import (
+	"sync/atomic"
+)
+
+// The range that ports are chosen from, Linux's default.
+const (
+	firstEphemeral = 32768
+	lastEphemeral  = 60999
+	numEphemeral   = lastEphemeral - firstEphemeral + 1
+)
+
+// portAllocator chooses ports for sockets that do not ask for one. The start is
+// random for each destination and the next choice for it follows on (RFC 6056
+// section 3.3.4, double hash), so that a port is long unused when it comes again
+// and a stranger cannot guess it.
+type portAllocator struct {
+	host  *Host
+	steps [256]atomic.Uint32
+}
+
+func (a *portAllocator) init(h *Host) { a.host = h }
+
+// pick tries ports, from a random one on, until use takes one.
+func (a *portAllocator) pick(use func(port uint16) bool) bool {
+	return pickFrom(uint32(a.host.randomN(numEphemeral)), use)
+}
+
+// pickFor is pick for a connection to the remote address of k.
+func (a *portAllocator) pickFor(k *tuple, use func(port uint16) bool) bool {
+	h := k.hash(&a.host.flows.key)
+	step := &a.steps[h>>56]
+	return pickFrom(uint32(h)+step.Add(1), use)
+}
+
+func pickFrom(start uint32, use func(port uint16) bool) bool {
+	for i := range uint32(numEphemeral) {
+		if use(firstEphemeral + uint16((start+i)%numEphemeral)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,261 @@
+package stack
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic"
+)
+
+const (
+	burst        = 64       // packets taken from a queue at a time
+	maxOverflow  = 4 * 1024 // packets kept for a device whose ring is full
+	stallTimeout = time.Millisecond
+)
+
+// queue is a queue pair of a device as the stack sees it.
+type queue struct {
+	host  *Host
+	iface *Interface
+	dev   nic.Queue
+	index int
+
+	worker atomic.Pointer[worker] // who polls it; nil: a single goroutine
+
+	// Receiving. mu is held by who polls; a reader may try to.
+	mu   sync.Mutex
+	pkts [burst]*nic.Packet
+	cur  *TCPConn // locked: the connection of the packet before
+	down bool     // under mu: the host is closed
+
+	// Transmitting.
+	kickWanted atomic.Bool
+	full       atomic.Bool // overflow is not empty, or a connection is stalled
+	txMu       sync.Mutex
+	overflow   []*nic.Packet // refused by the device, in order
+	stalled    []*TCPConn    // waiting for a buffer or for the ring
+	retryAt    time.Duration
+
+	ackMu   sync.Mutex
+	acks    []*TCPConn // with a delayed ACK
+	ackSwap []*TCPConn
+	anyAcks atomic.Bool
+}
+
+func newQueue(i *Interface, index int, dev nic.Queue) *queue {
+	q := &queue{host: i.host, iface: i, dev: dev, index: index, retryAt: Never}
+	dev.SetWake(q.wake)
+	return q
+}
+
+func (q *queue) wake() {
+	if w := q.worker.Load(); w != nil {
+		w.wake()
+	}
+}
+
+// poll handles a burst of received packets, and what waits to be sent. It
+// returns how many packets it moved. It does nothing if somebody else polls.
+func (q *queue) poll() int {
+	n := 0
+	if q.full.Load() {
+		n += q.retry()
+	}
+	if !q.mu.TryLock() {
+		return n
+	}
+	if q.down {
+		q.mu.Unlock()
+		return n
+	}
+	k := q.dev.Recv(q.pkts[:])
+	if k > 0 {
+		now := q.host.now()
+		for i, p := range q.pkts[:k] {
+			q.pkts[i] = nil
+			q.receive(p, now)
+		}
+		q.endRun(now)
+	}
+	q.mu.Unlock()
+	return n + k
+}
+
+// endRun finishes a run of packets of one connection: answers what it received,
+// and lets it go.
+func (q *queue) endRun(now time.Duration) {
+	if c := q.cur; c != nil {
+		q.cur = nil
+		c.afterInput(now)
+		c.unlock()
+	}
+}
+
+// transmit passes packets to the device. They are the queue's from then on.
+func (q *queue) transmit(pkts []*nic.Packet) {
+	if !q.full.Load() {
+		n := q.dev.Send(pkts)
+		if n == len(pkts) {
+			return
+		}
+		pkts = pkts[n:]
+	}
+	q.txMu.Lock()
+	defer q.txMu.Unlock()
+	for _, p := range pkts {
+		if len(q.overflow) >= maxOverflow {
+			q.host.drop(p, DropTransmitQueue)
+			continue
+		}
+		q.overflow = append(q.overflow, p)
+	}
+	q.setFull()
+}
+
+// stall makes c's output go on when the device has room again. c is locked.
+func (q *queue) stall(c *TCPConn) {
+	if c.stalled {
+		return
+	}
+	c.stalled = true
+	q.txMu.Lock()
+	q.stalled = append(q.stalled, c)
+	q.setFull()
+	q.txMu.Unlock()
+}
+
+// setFull is called with txMu held.
+func (q *queue) setFull() {
+	q.full.Store(true)
+	if q.retryAt == Never {
+		q.retryAt = q.host.now() + stallTimeout
+		if w := q.worker.Load(); w != nil {
+			w.wakeBefore(q.retryAt)
+		}
+	}
+}
+
+// retry sends what the device refused before, and lets stalled connections go
+// on. It returns how many packets it moved.
+func (q *queue) retry() int {
+	q.txMu.Lock()
+	n := 0
+	for len(q.overflow) > 0 {
+		k := q.dev.Send(q.overflow[:min(burst, len(q.overflow))])
+		if k == 0 {
+			break
+		}
+		n += k
+		clear(q.overflow[:k])
+		q.overflow = q.overflow[k:]
+	}
+	if n > 0 {
+		q.kickWanted.Store(true)
+	}
+	q.retryAt = Never
+	if len(q.overflow) > 0 {
+		q.retryAt = q.host.now() + stallTimeout
+		q.txMu.Unlock()
+		return n
+	}
+	q.overflow = nil
+	stalled := q.stalled
+	q.stalled = nil
+	q.full.Store(false)
+	q.txMu.Unlock()
+	for _, c := range stalled {
+		c.signal(pendingResume)
+	}
+	return n
+}
+
+// kick tells the device to send. While a poller is awake it does that, once for
+// many packets.
+func (q *queue) kick() {
+	w := q.worker.Load()
+	if w == nil {
+		q.dev.Kick()
+		return
+	}
+	if !q.kickWanted.Load() {
+		q.kickWanted.Store(true)
+	}
+	if w.parked.Load() {
+		q.kickNow()
+	}
+}
+
+// kickNow carries out a kick that was asked for.
+func (q *queue) kickNow() bool {
+	if q.kickWanted.Load() && q.kickWanted.Swap(false) {
+		q.dev.Kick()
+		return true
+	}
+	return false
+}
+
+// delayAck puts c on the list of those whose acknowledgement may wait for data
+// to ride on, until the poller is idle. c is locked.
+func (q *queue) delayAck(c *TCPConn) {
+	if c.ackQueued {
+		return
+	}
+	c.ackQueued = true
+	q.ackMu.Lock()
+	q.acks = append(q.acks, c)
+	q.ackMu.Unlock()
+	if !q.anyAcks.Load() {
+		q.anyAcks.Store(true)
+	}
+}
+
+// flushAcks sends the acknowledgements that still wait. It returns how many
+// connections it looked at.
+func (q *queue) flushAcks() int {
+	if !q.anyAcks.Load() {
+		return 0
+	}
+	q.ackMu.Lock()
+	acks := q.acks
+	q.acks = q.ackSwap[:0]
+	q.ackSwap = nil
+	q.anyAcks.Store(false)
+	q.ackMu.Unlock()
+	for i, c := range acks {
+		acks[i] = nil
+		c.signal(pendingAck)
+	}
+	q.ackMu.Lock()
+	q.ackSwap = acks[:0]
+	q.ackMu.Unlock()
+	return len(acks)
+}
+
+// nextEvent is when poll must be called although no packet wakes the poller.
+func (q *queue) nextEvent() time.Duration {
+	next := q.dev.NextEvent()
+	if q.full.Load() {
+		q.txMu.Lock()
+		next = min(next, q.retryAt)
+		q.txMu.Unlock()
+		if next == Never { // just now made full
+			next = 0
+		}
+	}
+	return next
+}
+
+// shut releases what the queue holds and takes no more.
+func (q *queue) shut() {
+	q.mu.Lock()
+	q.down = true
+	q.mu.Unlock()
+	q.txMu.Lock()
+	for _, p := range q.overflow {
+		q.host.drop(p, DropClosed)
+	}
+	q.overflow = nil
+	q.stalled = nil
+	q.txMu.Unlock()
+}

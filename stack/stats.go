@@ -1,0 +1,146 @@
+package stack
+
+import (
+	"sync/atomic"
+
+	"github.com/fastnet-go/fastnet/nic"
+)
+
+// Drop is the reason for which a packet was dropped.
+type Drop uint8
+
+// The reasons. Each has a counter.
+const (
+	DropShort           Drop = iota // shorter than its headers say
+	DropNotForUs                    // another host's Ethernet address
+	DropEtherType                   // not ARP, IPv4, IPv6
+	DropARP                         // malformed ARP
+	DropIPHeader                    // bad version, length, options or extension header
+	DropIPChecksum                  // IPv4 header checksum
+	DropMartian                     // a source or destination that cannot be
+	DropNotLocal                    // no address of this host: it does not forward
+	DropFragment                    // reassembly refused it: limits, overlap, length
+	DropProtocol                    // no such transport protocol
+	DropTCPHeader                   // malformed TCP header or options
+	DropTCPChecksum                 // TCP checksum
+	DropUDPHeader                   // malformed UDP header
+	DropUDPChecksum                 // UDP checksum
+	DropICMP                        // malformed ICMP, bad checksum or not acceptable
+	DropNoPort                      // nobody listens at the port
+	DropBacklog                     // the connection's lock was held and its backlog full
+	DropListenOverflow              // the listener's backlog was full
+	DropReceiveBuffer               // the socket's receive buffer was full
+	DropNoNeighbor                  // the next hop did not answer
+	DropNeighborPending             // too many packets waited for a next hop
+	DropNoRoute                     // no route for a packet of ours
+	DropNoBuffer                    // no transmit buffer
+	DropTransmitQueue               // the device's ring stayed full
+	DropRateLimit                   // an ICMP error or RST over its rate
+	DropFlow                        // more connections or TIME-WAIT records than allowed
+	DropClosed                      // the host or interface was closed
+	numDrops
+)
+
+var dropNames = [numDrops]string{
+	"short", "not-for-us", "ethertype", "arp", "ip-header", "ip-checksum", "martian", "not-local",
+	"fragment", "protocol", "tcp-header", "tcp-checksum", "udp-header", "udp-checksum", "icmp",
+	"no-port", "backlog", "listen-overflow", "receive-buffer", "no-neighbor", "neighbor-pending",
+	"no-route", "no-buffer", "transmit-queue", "rate-limit", "flow", "closed",
+}
+
+// String returns the reason's name.
+func (d Drop) String() string {
+	if d < numDrops {
+		return dropNames[d]
+	}
+	return "unknown"
+}
+
+// counters are a host's. What a device or a connection counts itself is added
+// up when somebody asks, so that the packet path writes none of these.
+type counters struct {
+	drops [numDrops]atomic.Uint64
+
+	activeOpens, passiveOpens, openFails, resets  atomic.Uint64
+	resetsSent, challengeLimited                  atomic.Uint64
+	udpIn, udpOut                                 atomic.Uint64
+	icmpIn, icmpOut, icmpErrorsIn, icmpErrorsOut  atomic.Uint64
+	reassembled, fragmentsIn, fragmentsOut        atomic.Uint64
+	segmentsIn, segmentsOut, retransmits, bytesIn atomic.Uint64 // of connections that are gone
+	bytesOut                                      atomic.Uint64
+	established                                   atomic.Int64
+}
+
+// Stats is a snapshot of a host's counters.
+type Stats struct {
+	Device nic.QueueStats    // all interfaces but loopback
+	Drops  map[string]uint64 // by reason, those that happened
+	TCP    TCPStats
+	UDP    UDPStats
+	IP     IPStats
+}
+
+// TCPStats counts TCP, in the terms of RFC 4022.
+type TCPStats struct {
+	ActiveOpens, PassiveOpens uint64
+	OpenFails                 uint64 // connects that failed
+	Resets                    uint64 // connections that ended by RST or error
+	ResetsSent                uint64 // RST for segments that no connection wanted
+	Established               int64  // now
+	Connections               int    // now, in any state, TIME-WAIT included
+	SegmentsIn, SegmentsOut   uint64
+	Retransmits               uint64 // segments sent again
+	BytesIn, BytesOut         uint64 // payload
+}
+
+// UDPStats counts UDP datagrams.
+type UDPStats struct{ In, Out uint64 }
+
+// IPStats counts IP's own work.
+type IPStats struct {
+	Reassembled, FragmentsIn, FragmentsOut       uint64
+	ICMPIn, ICMPOut, ICMPErrorsIn, ICMPErrorsOut uint64
+}
+
+// drop counts and releases p.
+func (h *Host) drop(p *nic.Packet, why Drop) {
+	h.count.drops[why].Add(1)
+	p.Release()
+}
+
+// Stats returns the host's counters.
+func (h *Host) Stats() Stats {
+	c := &h.count
+	s := Stats{
+		Drops: make(map[string]uint64),
+		TCP: TCPStats{
+			ActiveOpens: c.activeOpens.Load(), PassiveOpens: c.passiveOpens.Load(),
+			OpenFails: c.openFails.Load(), Resets: c.resets.Load(), ResetsSent: c.resetsSent.Load(),
+			Established: c.established.Load(), SegmentsIn: c.segmentsIn.Load(), SegmentsOut: c.segmentsOut.Load(),
+			Retransmits: c.retransmits.Load(), BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
+		},
+		UDP: UDPStats{In: c.udpIn.Load(), Out: c.udpOut.Load()},
+		IP: IPStats{
+			Reassembled: c.reassembled.Load(), FragmentsIn: c.fragmentsIn.Load(), FragmentsOut: c.fragmentsOut.Load(),
+			ICMPIn: c.icmpIn.Load(), ICMPOut: c.icmpOut.Load(),
+			ICMPErrorsIn: c.icmpErrorsIn.Load(), ICMPErrorsOut: c.icmpErrorsOut.Load(),
+		},
+	}
+	for i := range c.drops {
+		if n := c.drops[i].Load(); n > 0 {
+			s.Drops[Drop(i).String()] = n
+		}
+	}
+	for _, i := range h.interfaces() {
+		if !i.loopback {
+			s.Device.Add(nic.DeviceStats(i.dev))
+		}
+	}
+	h.flows.all(func(f *flow) {
+		s.TCP.Connections++
+		if f.conn != nil {
+			f.conn.addTo(&s.TCP)
+		}
+	})
+	return s
+}

@@ -1,0 +1,25 @@
+package tcp
+
+import "time"
+
+// MSS is how many octets of data a segment can carry now, without SACK blocks:
+// what to pass to Next for a device that does not segment.
+func (c *Conn) MSS() int { return c.payloadMSS() }
+
+// SetSndBuf changes the limit of octets written and not acknowledged.
+func (c *Conn) SetSndBuf(n int) {
+	cfg := *c.cfg // shared with other connections
+	cfg.SndBuf = n
+	c.cfg = &cfg
+}
+
+// reuseAfter is the age at which a connection that this end opens may take the
+// place of one in TIME-WAIT: the peer's timestamp clock must have moved on.
+const reuseAfter = time.Second
+
+// Reusable reports whether a connection that is opened actively may take the
+// place of the record (RFC 6191 section 3): its timestamps tell its segments
+// from old ones.
+func (t *TimeWait) Reusable(now time.Duration) bool {
+	return t.tsOK && now-t.tsAt >= reuseAfter
+}

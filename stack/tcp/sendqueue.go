@@ -1,0 +1,119 @@
+package tcp
+
+// sendQueue holds the octets that were written and are not acknowledged, in a
+// list of chunks.
+//
+//	 head              cur                      tail
+//	+-----------+     +-----------+            +-----------+
+//	|..XXXXXXXXX| --> |XXXXXXXXXXX| --> ... -->|XXXX       |
+//	+-----------+     +-----------+            +-----------+
+//	   ^ una                ^ nxt                   ^ end
+//
+// Every chunk but the last is full to its end when the next is begun, and a
+// second chunk is always a large one, so that 64 KiB span at most four.
+type sendQueue struct {
+	head, tail *chunk
+	cur        *chunk // where new data is sent from, or nil
+	rtx        *chunk // where lost data was sent from again, or nil
+	end        Seq    // after the last octet
+}
+
+// write appends what fits of p below limit octets in all, of which used are
+// taken, and returns how much that was.
+func (q *sendQueue) write(pool *ChunkPool, p []byte, room int) int {
+	if len(p) > room {
+		p = p[:max(room, 0)]
+	}
+	total := len(p)
+	if t := q.tail; t != nil && len(p) > 0 {
+		p = p[t.append(p):]
+	}
+	for len(p) > 0 {
+		want := len(p)
+		if q.tail != nil {
+			want = largeChunk
+		}
+		c := pool.get(q.end+Seq(total-len(p)), want)
+		if q.tail == nil {
+			q.head = c
+		} else {
+			q.tail.next = c
+		}
+		q.tail = c
+		p = p[c.append(p):]
+	}
+	q.end += Seq(total)
+	return total
+}
+
+// free releases the octets before una.
+func (q *sendQueue) free(pool *ChunkPool, una Seq) {
+	h := q.head
+	for h != nil && h.end().LessThanEq(una) {
+		next := h.next
+		if q.cur == h {
+			q.cur = next
+		}
+		if q.rtx == h {
+			q.rtx = next
+		}
+		pool.put(h)
+		h = next
+	}
+	q.head = h
+	if h == nil {
+		q.tail = nil
+	} else if d := una.Sub(h.seq); d > int(h.r) {
+		h.r = int32(d)
+	}
+}
+
+// locate returns the chunk that holds seq and where, looking from hint if it
+// can; the chunk is nil when there is no octet at seq.
+func (q *sendQueue) locate(hint *chunk, seq Seq) (*chunk, int32) {
+	c := hint
+	if c == nil || seq.LessThan(c.seq) {
+		c = q.head
+	}
+	for c != nil && c.end().LessThanEq(seq) {
+		c = c.next
+	}
+	if c == nil {
+		return nil, 0
+	}
+	return c, int32(seq.Sub(c.seq))
+}
+
+// release gives up everything.
+func (q *sendQueue) release(pool *ChunkPool) {
+	pool.putAll(q.head)
+	q.head, q.tail, q.cur, q.rtx = nil, nil, nil, nil
+}
+
+// Slices stores in bufs the data of seg, which Next filled, and returns how
+// many of bufs it takes. They are valid until the next call of Input or Tick.
+func (c *Conn) Slices(seg *Segment, bufs *[8][]byte) int {
+	left, off := seg.Len, int(seg.off)
+	n := 0
+	for ch := seg.ch; left > 0 && ch != nil && n < len(bufs); ch = ch.next {
+		b := ch.buf[off:ch.w]
+		if len(b) > left {
+			b = b[:left]
+		}
+		bufs[n] = b
+		n++
+		left -= len(b)
+		off = 0
+	}
+	return n
+}
+
+// CopyTo copies the data of seg, which Next filled, to dst: seg.Len octets.
+func (c *Conn) CopyTo(dst []byte, seg *Segment) {
+	off := int(seg.off)
+	dst = dst[:seg.Len]
+	for ch := seg.ch; len(dst) > 0 && ch != nil; ch = ch.next {
+		dst = dst[copy(dst, ch.buf[off:ch.w]):]
+		off = 0
+	}
+}

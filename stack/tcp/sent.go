@@ -1,0 +1,150 @@
+package tcp
+
+import "time"
+
+// Sent tells that the segment of the latest Next is on its way.
+func (c *Conn) Sent(seg *Segment, now time.Duration) {
+	if seg.Flags&flagACK != 0 && seg.kind != segRST {
+		c.lastAck = seg.Ack
+		if c.rcvEdge.LessThan(seg.edge) {
+			c.rcvEdge = seg.edge
+		}
+		c.ackNow, c.ackWait, c.ackAt = false, false, Never
+		if seg.dsack {
+			c.dsackOK = false
+		}
+	}
+	c.stats.segmentsOut++
+	switch seg.kind {
+	case segACK:
+		if c.acksOwed > 0 {
+			c.acksOwed--
+		}
+	case segNew:
+		c.sentNew(seg, now)
+	case segRtx, segRescue:
+		c.sentAgain(seg, now)
+	case segSYN:
+		c.sentSYN(seg, now)
+	case segProbe:
+		c.probeDue, c.probed = false, true
+	case segKeep:
+		c.keepDue = false
+	case segRST:
+		c.rstDue = false
+	}
+}
+
+// sentNew moves nxt.
+func (c *Conn) sentNew(seg *Segment, now time.Duration) {
+	n := seg.Len
+	if seg.Flags&flagFIN != 0 {
+		c.finSent = true
+		n++
+	}
+	c.nxt = seg.Seq.Add(n)
+	c.sq.cur = seg.ch
+	c.pipe += uint32(n)
+	c.lastSend = now
+	c.probed = false
+	if c.persist {
+		c.endPersist()
+	}
+	if !c.timing {
+		c.timing, c.rttSeq, c.rttStart = true, c.nxt, now
+	}
+	if c.rtxAt == Never {
+		c.arm(now) // RFC 6298 section 5.1
+	}
+}
+
+// sentAgain moves highRxt, but for the rescue retransmission.
+func (c *Conn) sentAgain(seg *Segment, now time.Duration) {
+	c.stats.retransmits++
+	n := length(seg.Flags, seg.Len)
+	c.sq.rtx = seg.ch
+	c.pipe += uint32(n)
+	c.timing = false // Karn's algorithm
+	c.fastRtx = false
+	if seg.kind == segRescue {
+		c.rescued = true
+	} else {
+		c.highRxt = maxSeq(c.highRxt, seg.Seq.Add(n))
+	}
+	if seg.Seq == c.una && c.phase == phaseRecovery || c.rtxAt == Never {
+		c.arm(now)
+	}
+}
+
+// sentSYN moves nxt over the SYN, the first time.
+func (c *Conn) sentSYN(seg *Segment, now time.Duration) {
+	c.synDue = false
+	c.rcvEdge = maxSeq(c.rcvEdge, seg.edge)
+	if c.nxt == c.iss {
+		c.nxt = c.iss + 1
+		c.timing, c.rttSeq, c.rttStart = true, c.nxt, now
+	} else {
+		c.timing = false
+	}
+	if c.rtxAt == Never {
+		c.arm(now)
+	}
+}
+
+// probeTaken counts the octet of a window probe as sent, as the peer has
+// acknowledged it.
+func (c *Conn) probeTaken() {
+	c.probed = false
+	if c.nxt == c.sq.end {
+		c.finSent = true
+	}
+	c.nxt++
+}
+
+// Write copies what fits of p to the send buffer and returns how much that was:
+// 0 when it is full, and in states that cannot send. Call Next afterwards.
+func (c *Conn) Write(p []byte) int {
+	if !c.CanWrite() {
+		return 0
+	}
+	n := c.sq.write(c.cfg.Pool, p, c.cfg.SndBuf-c.queued())
+	if n < len(p) {
+		c.starved = true
+	}
+	return n
+}
+
+// Writable is how many bytes Write would take. When it is 0 for want of room,
+// Writable is reported later.
+func (c *Conn) Writable() int {
+	if !c.CanWrite() {
+		return 0
+	}
+	room := max(c.cfg.SndBuf-c.queued(), 0)
+	if room == 0 {
+		c.starved = true
+	}
+	return room
+}
+
+// CanWrite reports whether the state takes data: before CloseWrite, in a
+// connection that is being opened or open.
+func (c *Conn) CanWrite() bool {
+	if c.finQueue {
+		return false
+	}
+	switch c.state {
+	case StateSynSent, StateSynReceived, StateEstablished, StateCloseWait:
+		return true
+	}
+	return false
+}
+
+// queued is how many octets sq holds.
+func (c *Conn) queued() int { return max(c.sq.end.Sub(maxSeq(c.una, c.iss+1)), 0) }
+
+// writeRoom reports whether enough is free for a starved writer to go on: a
+// third, so that it is not woken for each ACK.
+func (c *Conn) writeRoom() bool {
+	return c.queued() <= c.cfg.SndBuf-c.cfg.SndBuf/3
+}

@@ -1,0 +1,71 @@
+package tcp
+
+// clampSpace limits a receive buffer to what the largest window scale states.
+func clampSpace(n int) int { return min(max(n, 0), 0xffff<<14) }
+
+// SetRcvSpace tells how many bytes the caller's receive queue can still take,
+// as Input and Consume have left it. What was advertised is never taken back
+// (RFC 9293 section 3.8.6).
+func (c *Conn) SetRcvSpace(free int) { c.rcvSpace = uint32(clampSpace(free)) }
+
+// window returns the window to advertise and its right edge.
+//
+//	 rcvNxt               rcvEdge              rcvNxt+rcvSpace
+//	---|---------------------|-----------------------|------
+//	   |-- held out before --|-- opened if it is --->|
+//	                             worth a segment
+func (c *Conn) window() (field uint16, edge Seq) {
+	held := uint32(c.rcvEdge - c.rcvNxt)
+	wnd := held
+	unit := uint32(1) << c.rcvShift
+	// Receiver's silly window avoidance (RFC 9293 section 3.8.6.2.2): the edge
+	// moves by a full segment or half of the buffer, or not at all.
+	if c.rcvSpace > held && c.rcvSpace-held >= min(uint32(c.rcvMSS), uint32(c.cfg.RcvBuf)/2) {
+		wnd = max(c.rcvSpace&^(unit-1), held)
+	}
+	if rest := wnd & (unit - 1); rest != 0 {
+		// A window that the scale cannot state is rounded up while there is
+		// room. Else it retreats by less than a unit, and segments up to
+		// rcvEdge are still taken (RFC 7323 section 2.4).
+		if wnd -= rest; wnd+unit <= c.rcvSpace {
+			wnd += unit
+		}
+	}
+	wnd = min(wnd, 0xffff<<c.rcvShift)
+	return uint16(wnd >> c.rcvShift), c.rcvNxt + Seq(wnd)
+}
+
+// synWindow is window for a segment with SYN: never scaled (RFC 7323 section
+// 2.2).
+func (c *Conn) synWindow() (field uint16, edge Seq) {
+	wnd := min(c.rcvSpace, 0xffff)
+	return uint16(wnd), maxSeq(c.rcvEdge, c.rcvNxt+Seq(wnd))
+}
+
+// WindowUpdateDue reports whether the reader has drained enough for a window
+// update to be worth a segment now: then call FlushAck and Next.
+func (c *Conn) WindowUpdateDue() bool {
+	switch c.state {
+	case StateEstablished, StateFinWait1, StateFinWait2:
+	default:
+		return false
+	}
+	_, edge := c.window()
+	opens := edge.Sub(c.rcvEdge)
+	if opens <= 0 {
+		return false
+	}
+	held := c.rcvEdge.Sub(c.rcvNxt)
+	if held < int(c.rcvMSS) {
+		return true // the peer may be waiting
+	}
+	return opens >= 2*int(c.rcvMSS) && opens >= c.cfg.RcvBuf/4
+}
+
+// FlushAck makes Next send a pending ACK now, if nothing else carries it, or a
+// window update.
+func (c *Conn) FlushAck() {
+	if c.ackWait || c.WindowUpdateDue() {
+		c.ackNow, c.ackWait, c.ackAt = true, false, Never
+	}
+}

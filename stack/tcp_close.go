@@ -1,0 +1,167 @@
+package stack
+
+import (
+	"time"
+
+	"github.com/fastnet-go/fastnet/stack/tcp"
+)
+
+// close makes readers return ErrClosed and drops what they did not read. It
+// returns how many bytes that was.
+func (r *receiveQueue) close() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	r.wake()
+	return r.discard()
+}
+
+// Close ends the connection. What was written still goes out, in the
+// background; but if there are bytes that nobody has read, the peer is told by
+// a RST (RFC 2525 section 2.17). A second Close returns ErrClosed.
+func (c *TCPConn) Close() error {
+	c.lock()
+	defer c.unlock()
+	if c.released {
+		return ErrClosed
+	}
+	c.released = true
+	now := c.host.now()
+	unread := c.rq.close() > 0
+	c.wq.closed = true
+	c.wq.wake()
+	h := c.host
+	h.wheel.Stop(&c.rq.timer)
+	h.wheel.Stop(&c.wq.timer)
+	if c.gone {
+		return nil
+	}
+	if unread || c.linger == 0 {
+		c.core.Abort(now)
+	} else {
+		if c.linger > 0 {
+			c.lingerUntil = now + time.Duration(c.linger)*time.Second
+		}
+		c.events(c.core.Orphan(now), now)
+	}
+	c.output(now)
+	return nil
+}
+
+// CloseWrite sends FIN after what was written. Reads go on.
+func (c *TCPConn) CloseWrite() error {
+	c.lock()
+	defer c.unlock()
+	switch {
+	case c.released:
+		return ErrClosed
+	case c.gone || !c.established:
+		return errNotConnected
+	case c.wq.shut:
+		return nil
+	}
+	c.wq.shut = true
+	c.wq.wake()
+	now := c.host.now()
+	c.core.CloseWrite(now)
+	c.output(now)
+	return nil
+}
+
+// CloseRead makes Reads return what has arrived and then io.EOF. What comes
+// later is acknowledged and dropped.
+func (c *TCPConn) CloseRead() error {
+	c.lock()
+	defer c.unlock()
+	if c.released {
+		return ErrClosed
+	}
+	if c.gone {
+		return errNotConnected
+	}
+	c.rq.mu.Lock()
+	c.rq.shut = true
+	c.rq.wake()
+	c.rq.mu.Unlock()
+	return nil
+}
+
+// SetLinger says what Close does with data that is not acknowledged. Negative:
+// it goes out in the background, the default. 0: it is dropped and the peer
+// gets a RST. Positive: after so many seconds it is dropped.
+func (c *TCPConn) SetLinger(seconds int) error {
+	return c.set(func(time.Duration) { c.linger = seconds })
+}
+
+// SetNoDelay turns the Nagle algorithm off (true) or on.
+func (c *TCPConn) SetNoDelay(on bool) error {
+	return c.set(func(now time.Duration) {
+		c.core.SetNoDelay(on)
+		c.output(now)
+	})
+}
+
+// KeepAlive says when an idle connection is probed.
+type KeepAlive = tcp.KeepAlive
+
+// SetKeepAliveConfig sets when the peer is probed. A zero duration or count
+// takes the default, a negative one leaves what was set before.
+func (c *TCPConn) SetKeepAliveConfig(k KeepAlive) error {
+	return c.set(func(now time.Duration) {
+		c.keepAlive.Enable = k.Enable
+		replace(&c.keepAlive.Idle, k.Idle, defaultKeepAlive.Idle)
+		replace(&c.keepAlive.Interval, k.Interval, defaultKeepAlive.Interval)
+		replace(&c.keepAlive.Count, k.Count, defaultKeepAlive.Count)
+		c.core.SetKeepAlive(c.keepAlive)
+		c.arm()
+	})
+}
+
+// replace sets *v to want, or to def if that is zero, or not if it is negative.
+func replace[T int | time.Duration](v *T, want, def T) {
+	switch {
+	case want > 0:
+		*v = want
+	case want == 0:
+		*v = def
+	}
+}
+
+// SetKeepAlive turns keep-alive probes on or off.
+func (c *TCPConn) SetKeepAlive(on bool) error {
+	k := KeepAlive{Enable: on, Idle: -1, Interval: -1, Count: -1}
+	return c.SetKeepAliveConfig(k)
+}
+
+// SetReadBuffer sets the size of the receive buffer, in bytes. A window that
+// was offered is not taken back.
+func (c *TCPConn) SetReadBuffer(bytes int) error {
+	return c.set(func(time.Duration) {
+		c.rq.mu.Lock()
+		c.rq.limit = min(max(bytes, minBuffer), maxRcvBuf)
+		c.rq.mu.Unlock()
+		c.syncWindow()
+	})
+}
+
+// SetWriteBuffer sets the size of the send buffer, in bytes.
+func (c *TCPConn) SetWriteBuffer(bytes int) error {
+	return c.set(func(time.Duration) {
+		c.core.SetSndBuf(max(bytes, minBuffer))
+		c.wq.wake()
+	})
+}
+
+// set runs change with the lock held, unless the connection is closed.
+func (c *TCPConn) set(change func(now time.Duration)) error {
+	c.lock()
+	defer c.unlock()
+	if c.released {
+		return ErrClosed
+	}
+	if c.gone {
+		return errInvalid
+	}
+	change(c.host.now())
+	return nil
+}

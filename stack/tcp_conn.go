@@ -1,0 +1,326 @@
+package stack
+
+import (
+	"errors"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/stack/header"
+	"github.com/fastnet-go/fastnet/stack/tcp"
+	"github.com/fastnet-go/fastnet/stack/timer"
+)
+
+// ErrWouldBlock is what the Try methods return instead of waiting.
+var ErrWouldBlock = errors.New("operation would block")
+
+// TCPConn is a TCP socket that is connected, or about to be. Its methods may be
+// called from any goroutine; concurrent Writes do not mix their bytes.
+type TCPConn struct {
+	host          *Host
+	key           tuple
+	local, remote netip.AddrPort
+	listener      *TCPListener // who accepts it; nil of a dialled one
+	home          *queue       // where its packets come from
+
+	mu      sync.Mutex // the connection's lock: see conn_lock.go
+	pending atomic.Uint32
+
+	// Under the lock.
+	core        tcp.Conn
+	path        path
+	hdr         [header.EthernetLen + header.IPv6Len]byte // what each frame begins with
+	hdrLen      uint8
+	pseudo      uint16 // sum of the pseudo-header without its length
+	ipSum       uint16 // sum of hdr's IPv4 header
+	batch       [8]*nic.Packet
+	timer       timer.Timer
+	wantOutput  bool // Next may have something
+	stalled     bool // on the queue's list of stalled connections
+	ackQueued   bool // on the queue's list of delayed ACKs
+	established bool // the handshake was completed once
+	gone        bool // out of the flow table
+	released    bool // closed by the application
+	sendErr     error
+	lingerUntil time.Duration
+	linger      int // seconds; -1: not set
+	config      *tcp.Config
+	keepAlive   KeepAlive
+
+	backlogMu                sync.Mutex
+	backlogHead, backlogTail *nic.Packet
+	backlogLen               int
+	icmp                     icmpReport // under backlogMu
+
+	rq receiveQueue
+	wq writeQueue
+}
+
+// The timers of a connection, by the id that Expire gets.
+const (
+	timerTCP = iota
+	timerRead
+	timerWrite
+)
+
+// newConn makes a connection with the tuple that local and remote make, on p.
+func (h *Host) newConn(local, remote netip.AddrPort, p path, o *TCPOptions) *TCPConn {
+	c := &TCPConn{host: h, local: local, remote: remote, path: p, home: p.q, linger: -1}
+	c.key = h.tupleOf(local, remote, p.iface)
+	c.config = h.tcpConfig(o)
+	c.keepAlive = c.config.KeepAlive
+	c.rq.init(c.config.RcvBuf)
+	c.wq.init(c)
+	c.timer.Init(c, timerTCP)
+	c.rq.timer.Init(c, timerRead)
+	c.wq.timer.Init(c, timerWrite)
+	c.setPath()
+	return c
+}
+
+func (h *Host) tupleOf(local, remote netip.AddrPort, i *Interface) tuple {
+	k := tuple{
+		local: toAddr(local.Addr()), remote: toAddr(remote.Addr()),
+		localPort: local.Port(), remotePort: remote.Port(),
+	}
+	if isLinkLocal(remote.Addr()) {
+		k.scope = uint32(i.index)
+	}
+	return k
+}
+
+// setPath prepares what each segment begins with.
+func (c *TCPConn) setPath() {
+	c.hdrLen = uint8(c.path.header(c.hdr[:], header.ProtoTCP, 64, 0))
+	c.pseudo = c.path.pseudoSum(header.ProtoTCP)
+	if !c.path.dst.Is6() {
+		ip := header.IPv4(c.hdr[header.EthernetLen:c.hdrLen])
+		ip.SetTotalLen(0)
+		ip.SetChecksum(0)
+		c.ipSum = header.Checksum(ip, 0)
+	}
+}
+
+// init is what the state machine of a connection begins with.
+func (c *TCPConn) init(now time.Duration) tcp.Init {
+	mss := c.path.mtu() - int(c.hdrLen) + header.EthernetLen - header.TCPMinLen
+	return tcp.Init{
+		ISS:      tcp.ISS(&c.host.secret, c.local, c.remote, now),
+		TSOffset: tcp.TSOffset(&c.host.secret, netip.AddrPortFrom(c.local.Addr(), 0), netip.AddrPortFrom(c.remote.Addr(), 0)),
+		RcvMSS:   uint16(min(mss, 65535)),
+		SndMSS:   uint16(min(mss, 65535)),
+	}
+}
+
+// LocalAddr is the connection's own address.
+func (c *TCPConn) LocalAddr() netip.AddrPort { return c.local }
+
+// RemoteAddr is the peer's address.
+func (c *TCPConn) RemoteAddr() netip.AddrPort { return c.remote }
+
+// pollOnce lets a goroutine that waits for the connection do the poller's work,
+// or lets others run.
+func (c *TCPConn) pollOnce() {
+	if c.home.poll() == 0 {
+		runtime.Gosched()
+	}
+}
+
+func (c *TCPConn) usesInterface(i *Interface) bool {
+	c.lock()
+	defer c.unlock()
+	return c.path.iface == i
+}
+
+// events acts on what the state machine reports. The lock is held.
+func (c *TCPConn) events(ev tcp.Events, now time.Duration) {
+	if ev == 0 {
+		return
+	}
+	if ev.Has(tcp.AckNow | tcp.SendReady) {
+		c.wantOutput = true
+	}
+	if ev.Has(tcp.AckLater) {
+		c.path.q.delayAck(c)
+	}
+	const rare = tcp.Established | tcp.EOF | tcp.Writable | tcp.TimeWaiting | tcp.Reset | tcp.Failed | tcp.Closed
+	if !ev.Has(rare) {
+		return
+	}
+	if ev.Has(tcp.Established) {
+		c.established = true
+		c.host.count.established.Add(1)
+		if c.listener != nil {
+			c.listener.push(c)
+		}
+		c.wq.wake()
+	}
+	if ev.Has(tcp.Writable) {
+		c.wq.wake()
+	}
+	if ev.Has(tcp.EOF) {
+		c.rq.finish(errEOF)
+	}
+	if ev.Has(tcp.Reset | tcp.Failed) {
+		c.fail(c.core.Err())
+	}
+	if ev.Has(tcp.TimeWaiting | tcp.Closed) {
+		c.wantOutput = true // finish looks at the state once Next is done
+	}
+}
+
+// fail makes all calls return err, reads after what has arrived. The lock is
+// held.
+func (c *TCPConn) fail(err error) {
+	if c.sendErr == nil {
+		c.sendErr = err
+		if c.established {
+			c.host.count.resets.Add(1)
+		}
+	}
+	c.rq.finish(err)
+	c.wq.wake()
+}
+
+// afterInput sends what there is to send after a run of segments, and arms the
+// timer. The lock is held.
+func (c *TCPConn) afterInput(now time.Duration) {
+	if c.wantOutput {
+		c.output(now)
+		return
+	}
+	c.arm()
+}
+
+// arm sees to it that Tick is called when the state machine's deadline passes.
+func (c *TCPConn) arm() {
+	when := c.core.Deadline()
+	if c.lingerUntil != 0 {
+		when = min(when, c.lingerUntil)
+	}
+	if when != Never {
+		c.host.arm(&c.timer, when)
+	}
+}
+
+// Expire is called by the host's timer wheel.
+func (c *TCPConn) Expire(id int, now time.Duration) {
+	switch id {
+	case timerTCP:
+		c.signal(pendingTimer)
+	case timerRead:
+		c.rq.expire(c.host, now)
+	case timerWrite:
+		c.wq.expire(now)
+	}
+}
+
+// finish takes a connection that is over out of the host. The lock is held.
+func (c *TCPConn) finish(now time.Duration) {
+	switch c.core.State() {
+	case tcp.StateTimeWait:
+		if !c.gone {
+			c.leave(c.host.twList.add(c, now))
+		}
+	case tcp.StateClosed:
+		if !c.gone {
+			c.leave(nil)
+		}
+	}
+}
+
+// leave removes the connection from the flow table, where tw takes its place if
+// there is one. What was received stays readable.
+func (c *TCPConn) leave(tw *timeWait) {
+	h := c.host
+	c.gone = true
+	if tw == nil {
+		h.flows.remove(&c.key, c, nil)
+	}
+	h.connGone(c)
+	info := c.core.Info()
+	h.count.retransmits.Add(uint64(info.Retransmits))
+	h.count.bytesIn.Add(info.BytesIn)
+	h.count.bytesOut.Add(info.BytesOut)
+	if c.established {
+		h.count.established.Add(-1)
+	} else if c.listener == nil {
+		h.count.openFails.Add(1)
+	}
+	if c.listener != nil {
+		c.listener.forget(c)
+	}
+	if c.sendErr == nil {
+		c.sendErr = errBrokenPipe
+	}
+	if c.core.State() == tcp.StateClosed || tw != nil {
+		c.rq.finish(errEOF)
+	}
+	c.core.Release()
+	h.wheel.Stop(&c.timer)
+	c.wq.wake()
+}
+
+// abort resets the connection; calls that wait return err.
+func (c *TCPConn) abort(err error) {
+	c.lock()
+	defer c.unlock()
+	if c.gone {
+		return
+	}
+	if err == ErrClosed {
+		c.rq.close()
+		c.released = true
+	}
+	c.fail(err)
+	now := c.host.now()
+	c.core.Abort(now)
+	c.output(now)
+}
+
+// addTo adds the connection's counters to s.
+func (c *TCPConn) addTo(s *TCPStats) {
+	i := c.coreInfo()
+	s.Retransmits += uint64(i.Retransmits)
+	s.BytesIn += i.BytesIn
+	s.BytesOut += i.BytesOut
+}
+
+func (c *TCPConn) coreInfo() tcp.Info {
+	c.lock()
+	defer c.unlock()
+	return c.core.Info()
+}
+
+// TCPInfo is a snapshot of a connection.
+type TCPInfo struct {
+	Local, Remote netip.AddrPort
+	Interface     string
+	Received      int // bytes that wait for Read
+	tcp.Info
+}
+
+// Info returns a snapshot of the connection.
+func (c *TCPConn) Info() TCPInfo {
+	i := TCPInfo{Local: c.local, Remote: c.remote, Info: c.coreInfo()}
+	i.Interface = c.path.iface.name
+	c.rq.mu.Lock()
+	i.Received = c.rq.bytes
+	c.rq.mu.Unlock()
+	return i
+}
+
+// Connections returns a snapshot of each TCP connection, without those in
+// TIME-WAIT.
+func (h *Host) Connections() []TCPInfo {
+	var is []TCPInfo
+	h.flows.all(func(f *flow) {
+		if f.conn != nil {
+			is = append(is, f.conn.Info())
+		}
+	})
+	return is
+}

@@ -1,0 +1,101 @@
+package stack
+
+import "time"
+
+// deadlines: SetReadDeadline with a time in the past, and with none, is what
+// net/http does on every request, so both must cost nothing: no timer is
+// touched. A timer that is pending for a deadline that was taken back finds
+// that out when it expires.
+
+// instant turns a time.Time into one of the host's clock: Never for the zero
+// time, and past for one that is not to come.
+func (h *Host) instant(t time.Time) (when time.Duration, past bool) {
+	if t.IsZero() {
+		return Never, false
+	}
+	d := time.Until(t)
+	if d <= 0 {
+		return 0, true
+	}
+	now := h.now()
+	if d > Never-now {
+		return Never, false
+	}
+	return now + d, false
+}
+
+// SetDeadline sets both deadlines.
+func (c *TCPConn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+// SetReadDeadline makes Reads, those that wait now included, return
+// os.ErrDeadlineExceeded from t on. The zero time means never.
+func (c *TCPConn) SetReadDeadline(t time.Time) error {
+	when, past := c.host.instant(t)
+	r := &c.rq
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return ErrClosed
+	}
+	r.deadline, r.expired = when, past
+	if past {
+		r.wake()
+	}
+	r.mu.Unlock()
+	if !past && when != Never {
+		c.host.arm(&r.timer, when)
+	}
+	return nil
+}
+
+// expire is called by the timer, which may be an older deadline's.
+func (r *receiveQueue) expire(h *Host, now time.Duration) {
+	r.mu.Lock()
+	when := r.deadline
+	if when <= now && !r.expired && when != 0 {
+		r.expired = true
+		r.wake()
+	}
+	r.mu.Unlock()
+	if when != Never && when > now {
+		h.arm(&r.timer, when)
+	}
+}
+
+// SetWriteDeadline makes Writes, those that wait now included, return
+// os.ErrDeadlineExceeded from t on. The zero time means never.
+func (c *TCPConn) SetWriteDeadline(t time.Time) error {
+	when, past := c.host.instant(t)
+	c.lock()
+	defer c.unlock()
+	w := &c.wq
+	if w.closed {
+		return ErrClosed
+	}
+	w.deadline, w.expired = when, past
+	if past {
+		w.wake()
+	} else if when != Never {
+		c.host.arm(&w.timer, when)
+	}
+	return nil
+}
+
+func (w *writeQueue) expire(now time.Duration) {
+	c := w.conn
+	c.lock()
+	defer c.unlock()
+	switch {
+	case w.deadline == Never || w.deadline == 0 || w.closed:
+	case w.deadline <= now:
+		w.expired = true
+		w.wake()
+	default:
+		c.host.arm(&w.timer, w.deadline)
+	}
+}

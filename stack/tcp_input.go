@@ -1,0 +1,220 @@
+package stack
+
+import (
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/stack/header"
+	"github.com/fastnet-go/fastnet/stack/tcp"
+)
+
+// receiveTCP takes a TCP segment: p is cut to it, sum is that of its
+// pseudo-header. q.mu is held.
+func (q *queue) receiveTCP(p *nic.Packet, k *tuple, sum uint16, now time.Duration) {
+	h := q.host
+	b := p.Bytes()
+	if len(b) < header.TCPMinLen {
+		h.drop(p, DropTCPHeader)
+		return
+	}
+	if p.Checksum == nic.ChecksumNone {
+		if header.Checksum(b, sum) != 0xffff && !(q.iface.offloads.Has(nic.RxBarePartial) && header.TCP(b).Checksum() == sum) {
+			h.drop(p, DropTCPChecksum)
+			return
+		}
+		p.Checksum = nic.ChecksumVerified
+	}
+	k.remotePort = header.TCP(b).SrcPort()
+	k.localPort = header.TCP(b).DstPort()
+	if c := q.cur; c != nil {
+		if c.key == *k {
+			c.input(p, now)
+			return
+		}
+		q.endRun(now)
+	}
+	f := h.flows.lookup(k)
+	switch {
+	case f == nil:
+		q.receiveUnknown(p, k, nil, now)
+	case f.timeWait != nil:
+		q.receiveTimeWait(p, f, now)
+	case f.conn.mu.TryLock():
+		q.cur = f.conn
+		f.conn.input(p, now)
+	default:
+		f.conn.pushBacklog(p)
+	}
+}
+
+// parseSegment fills seg from a TCP header and payload.
+func parseSegment(b []byte, seg *tcp.Segment) (hdrLen int, ok bool) {
+	t, payload, err := header.ParseTCP(b)
+	if err != nil || header.ParseTCPOptions(t.OptionBytes(), &seg.Options) != nil {
+		return 0, false
+	}
+	seg.Seq = tcp.Seq(t.Seq())
+	seg.Ack = tcp.Seq(t.Ack())
+	seg.Flags = t.Flags()
+	seg.Window = t.Window()
+	seg.Urgent = t.Urgent()
+	seg.Payload = payload
+	return len(t), true
+}
+
+// input hands a segment to the state machine and keeps its bytes. The lock is
+// held; p is c's from now on.
+func (c *TCPConn) input(p *nic.Packet, now time.Duration) {
+	var seg tcp.Segment
+	hdrLen, ok := parseSegment(p.Bytes(), &seg)
+	if !ok {
+		c.host.drop(p, DropTCPHeader)
+		return
+	}
+	if c.gone { // on the backlog as the connection ended
+		p.Release()
+		return
+	}
+	r := c.core.Input(&seg, now)
+	if r.Events.Has(tcp.Readable | tcp.Reassembled) {
+		p = c.keep(p, hdrLen, r)
+	}
+	if p != nil {
+		p.Release()
+	}
+	if r.Events.Has(tcp.Reopen) {
+		// Only while the connection has not become a TIME-WAIT record, for
+		// some microseconds: the peer sends its SYN again.
+		r.Events &^= tcp.Reopen
+	}
+	c.events(r.Events, now)
+}
+
+// keep queues what a segment brought in order, and what it made so. It returns
+// the packet if it did not keep it.
+func (c *TCPConn) keep(p *nic.Packet, hdrLen int, r tcp.Result) *nic.Packet {
+	q := &c.rq
+	q.mu.Lock()
+	if q.closed || q.shut {
+		q.mu.Unlock()
+		if r.Events.Has(tcp.Reassembled) {
+			for b := c.core.Reassembled(); b != nil; b = c.core.Reassembled() {
+				c.core.Consume(len(b))
+			}
+		}
+		return p
+	}
+	if r.Len > 0 {
+		p.TrimFront(hdrLen + r.Off)
+		p.Trim(r.Len)
+		q.append(c.host, p)
+		p = nil
+	}
+	if r.Events.Has(tcp.Reassembled) {
+		for b := c.core.Reassembled(); b != nil; b = c.core.Reassembled() {
+			b = b[:min(len(b), c.host.held.Room())]
+			if !q.copyOut(c.host, b) {
+				break // they stay with the state machine until the next time
+			}
+			q.bytes += len(b)
+			c.core.Consume(len(b))
+		}
+	}
+	free := q.free()
+	q.wake()
+	q.mu.Unlock()
+	c.core.SetRcvSpace(free)
+	return p
+}
+
+// receiveUnknown handles a segment of no connection: a listener's, or one to be
+// reset. old is the TIME-WAIT record that a SYN replaces.
+func (q *queue) receiveUnknown(p *nic.Packet, k *tuple, old *flow, now time.Duration) {
+	var seg tcp.Segment
+	if _, ok := parseSegment(p.Bytes(), &seg); !ok {
+		q.host.drop(p, DropTCPHeader)
+		return
+	}
+	if l := q.host.listeners.lookup(k); l != nil {
+		switch tcp.CheckListen(&seg) {
+		case tcp.ListenSYN:
+			if !q.iface.validPeer(k) {
+				q.host.drop(p, DropMartian)
+				return
+			}
+			l.receiveSYN(q, k, &seg, old, now)
+			p.Release()
+			return
+		case tcp.ListenDrop:
+			p.Release()
+			return
+		}
+	}
+	q.host.count.drops[DropNoPort].Add(1)
+	if rst, ok := tcp.ResetFor(&seg); ok && q.iface.validPeer(k) {
+		if q.host.limiter.allowReset(now) {
+			q.host.count.resetsSent.Add(1)
+			q.host.sendSegment(q, k, &rst, now)
+		} else {
+			q.host.count.drops[DropRateLimit].Add(1)
+		}
+	}
+	p.Release()
+}
+
+// validPeer reports whether both addresses of k can be a connection's.
+func (i *Interface) validPeer(k *tuple) bool {
+	l, r := fromAddr(k.local), fromAddr(k.remote)
+	return i.host.isLocal(l) && !r.IsMulticast() && !r.IsUnspecified() && !i.isBroadcast(r) && k.remotePort != 0
+}
+
+// sendSegment sends a segment without data that belongs to no connection, back
+// to where k came from.
+func (h *Host) sendSegment(q *queue, k *tuple, seg *tcp.Segment, now time.Duration) {
+	local, remote := fromAddr(k.local), fromAddr(k.remote)
+	if k.scope != 0 {
+		remote = remote.WithZone(q.iface.name)
+	}
+	pa, err := h.findPath(remote, local, uint64(q.index))
+	if err != nil {
+		h.count.drops[DropNoRoute].Add(1)
+		return
+	}
+	optLen := seg.Options.Len()
+	var hdr [header.EthernetLen + header.IPv6Len]byte
+	n := pa.header(hdr[:], header.ProtoTCP, 64, 0)
+	p := pa.q.dev.Alloc(n + header.TCPMinLen + optLen)
+	if p == nil {
+		h.count.drops[DropNoBuffer].Add(1)
+		return
+	}
+	b := p.Extend(n + header.TCPMinLen + optLen)
+	copy(b, hdr[:n])
+	t := b[n:]
+	putSegment(t, k, seg, optLen)
+	header.TCP(t).SetChecksum(^header.Checksum(t, header.Combine(pa.pseudoSum(header.ProtoTCP), uint16(len(t)), 0)))
+	finishIP(b[header.EthernetLen:n], len(t))
+	pa.send([]*nic.Packet{p}, now)
+}
+
+// putSegment writes a TCP header with its options and a checksum of zero.
+func putSegment(b []byte, k *tuple, seg *tcp.Segment, optLen int) {
+	f := header.TCPFields{
+		SrcPort: k.localPort, DstPort: k.remotePort, Seq: uint32(seg.Seq), Ack: uint32(seg.Ack),
+		Flags: seg.Flags, Window: seg.Window, Urgent: seg.Urgent,
+	}
+	f.Put(b, optLen)
+	if optLen > 0 {
+		seg.Options.Put(b[header.TCPMinLen:])
+	}
+}
+
+// finishIP sets the length of an IP header whose other fields are there.
+func finishIP(b []byte, payload int) {
+	if len(b) == header.IPv6Len {
+		header.IPv6(b).SetPayloadLen(payload)
+		return
+	}
+	header.IPv4(b).SetTotalLen(len(b) + payload)
+	header.IPv4(b).UpdateChecksum()
+}

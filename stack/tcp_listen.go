@@ -1,0 +1,396 @@
+package stack
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/fastnet-go/fastnet/stack/tcp"
+)
+
+// defaultBacklog is Linux's net.core.somaxconn.
+const defaultBacklog = 4096
+
+// ListenOptions are a listener's. The zero value of a field takes its default.
+type ListenOptions struct {
+	Backlog   int        // connections that are not accepted yet; default 4096
+	V6Only    bool       // "::" takes no IPv4
+	ReusePort bool       // others with ReusePort may listen at the same address
+	TCP       TCPOptions // of accepted connections
+}
+
+// TCPListener is a TCP socket that listens. It implements the accept queue; all
+// methods may be called from any goroutine.
+type TCPListener struct {
+	host   *Host
+	addr   netip.AddrPort
+	bind   binding
+	opts   ListenOptions
+	config *tcp.Config
+
+	mu       sync.Mutex
+	cond     sync.Cond
+	queue    []*TCPConn            // established, not accepted
+	opening  map[*TCPConn]struct{} // SYN received
+	closed   bool
+	expired  bool
+	deadline *time.Timer
+}
+
+// binding is where a socket is bound: an address, or the wildcard of one family
+// or both, and a port.
+type binding struct {
+	addr addr
+	port uint16
+	only bool // the IPv6 wildcard without IPv4
+}
+
+var (
+	any6 = addr{}
+	any4 = addr{lo: mappedPrefix}
+)
+
+// conflicts reports whether two bindings can not be told apart by some packet.
+func (b binding) conflicts(o binding) bool {
+	if b.port != o.port {
+		return false
+	}
+	if b.addr == o.addr {
+		return true
+	}
+	covers := func(w, a binding) bool {
+		switch w.addr {
+		case any6:
+			return !w.only || !a.addr.is4()
+		case any4:
+			return a.addr.is4() || a.addr == any6 && !a.only
+		}
+		return false
+	}
+	return covers(b, o) || covers(o, b)
+}
+
+// bindAddr turns the address that a socket asks for into a binding.
+func (h *Host) bindAddr(a netip.AddrPort, v6only bool) (binding, error) {
+	ip := a.Addr().WithZone("").Unmap()
+	b := binding{addr: toAddr(ip), port: a.Port()}
+	switch {
+	case !ip.IsValid() || ip == netip.IPv6Unspecified():
+		b.addr, b.only = any6, v6only && ip.IsValid()
+	case ip.IsUnspecified():
+	case !h.isLocal(ip) && !ip.IsMulticast():
+		return b, syscall.EADDRNOTAVAIL
+	}
+	return b, nil
+}
+
+// listenTable finds listeners. Look-ups read a snapshot.
+type listenTable struct {
+	mu   sync.Mutex
+	snap atomic.Pointer[map[binding][]*TCPListener]
+	any  atomic.Bool // wildcard listeners exist
+}
+
+func (t *listenTable) init() { t.snap.Store(&map[binding][]*TCPListener{}) }
+
+// lookup returns the listener for a SYN to the local address and port of k: the
+// one bound to the address before those of a wildcard.
+func (t *listenTable) lookup(k *tuple) *TCPListener {
+	m := *t.snap.Load()
+	for _, b := range [...]binding{
+		{addr: k.local, port: k.localPort},
+		{addr: any4, port: k.localPort},
+		{addr: any6, port: k.localPort},
+		{addr: any6, port: k.localPort, only: true},
+	} {
+		if b.addr == any4 && !k.local.is4() || b.only && k.local.is4() {
+			continue
+		}
+		if ls := m[b]; len(ls) == 1 {
+			return ls[0]
+		} else if len(ls) > 1 { // SO_REUSEPORT: the same flow, the same listener
+			return ls[k.hash(&ls[0].host.flows.key)%uint64(len(ls))]
+		}
+	}
+	return nil
+}
+
+// add enters l, unless another has its address. With port 0 it finds one.
+func (t *listenTable) add(l *TCPListener) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m := *t.snap.Load()
+	free := func(b binding) bool {
+		for o, ls := range m {
+			if o.conflicts(b) && !(l.opts.ReusePort && ls[0].opts.ReusePort) {
+				return false
+			}
+		}
+		return true
+	}
+	if l.bind.port == 0 {
+		if !l.host.ports.pick(func(port uint16) bool {
+			l.bind.port = port
+			return free(l.bind)
+		}) {
+			return syscall.EADDRINUSE
+		}
+	} else if !free(l.bind) {
+		return syscall.EADDRINUSE
+	}
+	t.change(l.bind, append(append([]*TCPListener(nil), m[l.bind]...), l))
+	return nil
+}
+
+func (t *listenTable) remove(l *TCPListener) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var rest []*TCPListener
+	for _, o := range (*t.snap.Load())[l.bind] {
+		if o != l {
+			rest = append(rest, o)
+		}
+	}
+	t.change(l.bind, rest)
+}
+
+func (t *listenTable) change(b binding, ls []*TCPListener) {
+	m := make(map[binding][]*TCPListener)
+	for k, v := range *t.snap.Load() {
+		m[k] = v
+	}
+	if len(ls) == 0 {
+		delete(m, b)
+	} else {
+		m[b] = ls
+	}
+	t.snap.Store(&m)
+}
+
+// uses reports whether a listener has the port, at an address that b covers.
+func (t *listenTable) uses(b binding) bool {
+	for o := range *t.snap.Load() {
+		if o.conflicts(b) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *listenTable) all() []*TCPListener {
+	var all []*TCPListener
+	for _, ls := range *t.snap.Load() {
+		all = append(all, ls...)
+	}
+	return all
+}
+
+// ListenTCP listens at laddr. A zero address, or "::" without V6Only, takes
+// IPv4 and IPv6; port 0 is replaced by a free one. Errors are EADDRINUSE and
+// EADDRNOTAVAIL, or ErrClosed.
+func (h *Host) ListenTCP(laddr netip.AddrPort, o ListenOptions) (*TCPListener, error) {
+	if h.closed.Load() {
+		return nil, ErrClosed
+	}
+	b, err := h.bindAddr(laddr, o.V6Only)
+	if err != nil {
+		return nil, err
+	}
+	setDefault(&o.Backlog, defaultBacklog)
+	l := &TCPListener{host: h, bind: b, opts: o, opening: make(map[*TCPConn]struct{})}
+	l.cond.L = &l.mu
+	l.config = h.tcpConfig(&o.TCP)
+	if err := h.listeners.add(l); err != nil {
+		return nil, err
+	}
+	ip := laddr.Addr()
+	if !ip.IsValid() {
+		ip = netip.IPv6Unspecified()
+	}
+	l.addr = netip.AddrPortFrom(ip, l.bind.port)
+	if h.closed.Load() { // Close may have missed it
+		l.Close()
+		return nil, ErrClosed
+	}
+	return l, nil
+}
+
+// Addr is the address that the listener is bound to.
+func (l *TCPListener) Addr() netip.AddrPort { return l.addr }
+
+// receiveSYN opens a connection for a SYN, in the place of the TIME-WAIT record
+// old if that is not nil.
+func (l *TCPListener) receiveSYN(q *queue, k *tuple, seg *tcp.Segment, old *flow, now time.Duration) {
+	h := l.host
+	l.mu.Lock()
+	full := l.closed || len(l.queue)+len(l.opening) >= l.opts.Backlog
+	l.mu.Unlock()
+	if full {
+		h.count.drops[DropListenOverflow].Add(1)
+		return
+	}
+	if h.sockets.Load() >= int64(h.cfg.MaxConnections) {
+		h.count.drops[DropFlow].Add(1)
+		return
+	}
+	local, remote := fromAddr(k.local), fromAddr(k.remote)
+	if k.scope != 0 {
+		remote = remote.WithZone(q.iface.name)
+		local = local.WithZone(q.iface.name)
+	}
+	p, err := h.findPath(remote, local.WithZone(""), uint64(q.index))
+	if err != nil {
+		h.count.drops[DropNoRoute].Add(1)
+		return
+	}
+	c := h.newConn(netip.AddrPortFrom(local, k.localPort), netip.AddrPortFrom(remote, k.remotePort), p, &l.opts.TCP)
+	c.listener = l
+	init := c.init(now)
+	if old != nil {
+		init.ISS = old.timeWait.core.NextISS(init.ISS)
+	}
+	c.lock()
+	c.core.Accept(c.config, init, seg, now)
+	if !h.flows.insert(&flow{key: c.key, conn: c}, old) {
+		c.core.Release()
+		c.gone = true
+		c.unlock()
+		return
+	}
+	h.connNew(c)
+	if old != nil {
+		h.twList.replaced(old.timeWait)
+	}
+	l.mu.Lock()
+	closed := l.closed
+	l.opening[c] = struct{}{}
+	l.mu.Unlock()
+	c.output(now)
+	c.unlock()
+	if closed {
+		c.abort(ErrClosed)
+	}
+}
+
+// push puts a connection whose handshake is complete on the accept queue. The
+// connection's lock is held.
+func (l *TCPListener) push(c *TCPConn) {
+	l.host.count.passiveOpens.Add(1)
+	l.mu.Lock()
+	delete(l.opening, c)
+	if !l.closed {
+		l.queue = append(l.queue, c)
+		l.cond.Signal()
+	}
+	l.mu.Unlock()
+}
+
+// forget takes a connection that ended before its handshake was complete off
+// the books. One on the queue stays there: Accept returns it with its error.
+func (l *TCPListener) forget(c *TCPConn) {
+	l.mu.Lock()
+	delete(l.opening, c)
+	l.mu.Unlock()
+}
+
+// Accept returns the next connection. It waits for one, until the deadline.
+func (l *TCPListener) Accept() (*TCPConn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		c, err := l.next()
+		if err != ErrWouldBlock {
+			return c, err
+		}
+		l.cond.Wait()
+	}
+}
+
+// TryAccept is Accept that returns ErrWouldBlock instead of waiting.
+func (l *TCPListener) TryAccept() (*TCPConn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.next()
+}
+
+// next takes the first connection off the queue. l.mu is held.
+func (l *TCPListener) next() (*TCPConn, error) {
+	switch {
+	case l.closed:
+		return nil, ErrClosed
+	case l.expired:
+		return nil, errDeadline
+	case len(l.queue) == 0:
+		return nil, ErrWouldBlock
+	}
+	c := l.queue[0]
+	l.queue[0] = nil
+	l.queue = l.queue[1:]
+	if len(l.queue) == 0 {
+		l.queue = nil
+	}
+	return c, nil
+}
+
+// SetDeadline makes Accept return os.ErrDeadlineExceeded from t on. The zero
+// time means never.
+func (l *TCPListener) SetDeadline(t time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return ErrClosed
+	}
+	if l.deadline != nil {
+		l.deadline.Stop()
+		l.deadline = nil
+	}
+	l.expired = false
+	if t.IsZero() {
+		return nil
+	}
+	d := time.Until(t)
+	if d <= 0 {
+		l.expired = true
+		l.cond.Broadcast()
+		return nil
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(d, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.deadline == timer {
+			l.expired = true
+			l.cond.Broadcast()
+		}
+	})
+	l.deadline = timer
+	return nil
+}
+
+// Close stops listening. Connections that nobody has accepted are reset. A
+// second Close returns ErrClosed.
+func (l *TCPListener) Close() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return ErrClosed
+	}
+	l.closed = true
+	if l.deadline != nil {
+		l.deadline.Stop()
+	}
+	conns := l.queue
+	l.queue = nil
+	for c := range l.opening {
+		conns = append(conns, c)
+	}
+	l.cond.Broadcast()
+	l.mu.Unlock()
+	l.host.listeners.remove(l)
+	for _, c := range conns {
+		c.abort(ErrClosed)
+	}
+	return nil
+}

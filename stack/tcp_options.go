@@ -1,0 +1,83 @@
+package stack
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/fastnet-go/fastnet/stack/tcp"
+)
+
+const (
+	errNotConnected = syscall.ENOTCONN
+	errInvalid      = syscall.EINVAL
+)
+
+const (
+	minBuffer = 2048     // the smallest send or receive buffer, bytes
+	maxRcvBuf = 16 << 20 // the largest receive buffer; sets the window scale
+)
+
+// TCPOptions are what a connection has that differs from its host's defaults.
+// The zero value of a field takes the default, but for Delay.
+type TCPOptions struct {
+	Delay       bool // the Nagle algorithm is on; off by default, as in package net
+	KeepAlive   KeepAlive
+	RcvBuf      int           // receive buffer, bytes
+	SndBuf      int           // send buffer, bytes
+	UserTimeout time.Duration // how long data may stay unacknowledged (RFC 5482)
+}
+
+// defaultKeepAlive is package net's.
+var defaultKeepAlive = KeepAlive{Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 9}
+
+// tcpConfig is the state machine's configuration for connections with options o.
+// Those with the same options share it.
+func (h *Host) tcpConfig(o *TCPOptions) *tcp.Config {
+	h.configMu.Lock()
+	defer h.configMu.Unlock()
+	c := h.tcpConfigs[*o]
+	if c == nil {
+		c = h.makeTCPConfig(o)
+		if len(h.tcpConfigs) < 64 { // a program has a few; others go without
+			h.tcpConfigs[*o] = c
+		}
+	}
+	return c
+}
+
+func (h *Host) makeTCPConfig(o *TCPOptions) *tcp.Config {
+	d := &h.cfg.TCP
+	c := tcp.DefaultConfig()
+	c.Pool = h.chunks
+	c.SndBuf, c.RcvBuf, c.RcvBufMax = d.SndBuf, d.RcvBuf, maxRcvBuf
+	if o.SndBuf > 0 {
+		c.SndBuf = max(o.SndBuf, minBuffer)
+	}
+	if o.RcvBuf > 0 {
+		c.RcvBuf = min(max(o.RcvBuf, minBuffer), maxRcvBuf)
+	}
+	c.NoDelay = !o.Delay
+	c.UserTimeout = o.UserTimeout
+	c.Timestamps, c.SACK, c.WindowScale = !d.NoTS, !d.NoSACK, !d.NoScaling
+	override(&c.MinRTO, d.MinRTO)
+	override(&c.DelAck, d.DelayACK)
+	override(&c.TimeWait, d.TimeWait)
+	c.KeepAlive = o.keepAlive()
+	c.Congestion = d.Congestion
+	return &c
+}
+
+func override(v *time.Duration, with time.Duration) {
+	if with != 0 {
+		*v = with
+	}
+}
+
+// keepAlive fills in what o leaves to the default.
+func (o *TCPOptions) keepAlive() KeepAlive {
+	k := KeepAlive{Enable: o.KeepAlive.Enable}
+	replace(&k.Idle, max(o.KeepAlive.Idle, 0), defaultKeepAlive.Idle)
+	replace(&k.Interval, max(o.KeepAlive.Interval, 0), defaultKeepAlive.Interval)
+	replace(&k.Count, max(o.KeepAlive.Count, 0), defaultKeepAlive.Count)
+	return k
+}

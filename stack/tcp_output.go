@@ -1,0 +1,181 @@
+package stack
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/stack/header"
+	"github.com/fastnet-go/fastnet/stack/tcp"
+)
+
+// output builds and queues every segment that may be sent now, on the calling
+// goroutine. The lock is held.
+func (c *TCPConn) output(now time.Duration) {
+	c.wantOutput = false
+	if c.gone {
+		return
+	}
+	if c.path.gen != c.host.routes.Generation() {
+		c.reroute()
+	}
+	c.syncWindow()
+	q := c.path.q
+	limit := c.maxPayload()
+	n := 0
+	var seg tcp.Segment
+	for {
+		if q.full.Load() {
+			q.stall(c)
+			break
+		}
+		if !c.core.Next(&seg, limit, now) {
+			break
+		}
+		p := c.build(&seg)
+		if p == nil {
+			c.host.count.drops[DropNoBuffer].Add(1)
+			q.stall(c)
+			break
+		}
+		c.core.Sent(&seg, now)
+		c.batch[n] = p
+		n++
+		if n == len(c.batch) {
+			c.send(n, now)
+			n = 0
+		}
+	}
+	if n > 0 {
+		c.send(n, now)
+	}
+	if s := c.core.State(); s == tcp.StateClosed || s == tcp.StateTimeWait {
+		c.finish(now)
+		return
+	}
+	c.arm()
+}
+
+// send passes the first n packets of the batch on.
+func (c *TCPConn) send(n int, now time.Duration) {
+	if err := c.path.send(c.batch[:n], now); err != nil {
+		c.events(c.core.SoftError(errHostUnreachable), now)
+	}
+	clear(c.batch[:n])
+}
+
+// maxPayload is the most data a frame may have: that of one segment, unless the
+// device segments.
+func (c *TCPConn) maxPayload() int {
+	i := c.path.iface
+	tso := nic.TSO4
+	if c.path.dst.Is6() {
+		tso = nic.TSO6
+	}
+	if !i.offloads.Has(tso) {
+		return c.core.MSS()
+	}
+	// The IP length is of 16 bits, and the device has its own limit.
+	return min(i.maxSend-int(c.hdrLen), 65535-header.IPv6Len) - header.TCPMaxLen
+}
+
+// reroute looks the path up again after the routing table has changed. A
+// connection without a route keeps the old path until it times out.
+func (c *TCPConn) reroute() {
+	dst := c.remote.Addr()
+	if c.key.scope != 0 {
+		dst = dst.WithZone(c.path.iface.name)
+	}
+	p, err := c.host.findPath(dst, c.path.src, uint64(c.path.q.index))
+	if err != nil {
+		c.path.gen = c.host.routes.Generation()
+		return
+	}
+	c.path = p
+	c.setPath()
+}
+
+// build makes the frame of a segment in a buffer of the device's, or returns nil
+// when there is none.
+func (c *TCPConn) build(seg *tcp.Segment) *nic.Packet {
+	optLen := seg.Options.Len()
+	hl := int(c.hdrLen)
+	tl := header.TCPMinLen + optLen
+	p := c.path.q.dev.Alloc(hl + tl + seg.Len)
+	if p == nil {
+		return nil
+	}
+	b := p.Extend(hl + tl)
+	if b == nil {
+		p.Release() // a device whose first part has no room for headers
+		return nil
+	}
+	copy(b, c.hdr[:hl])
+	ip := b[header.EthernetLen:hl]
+	length := tl + seg.Len
+	if len(ip) == header.IPv4MinLen {
+		total := header.IPv4MinLen + length
+		binary.BigEndian.PutUint16(ip[2:], uint16(total))
+		binary.BigEndian.PutUint16(ip[10:], ^add16(c.ipSum, uint16(total)))
+	} else {
+		binary.BigEndian.PutUint16(ip[4:], uint16(length))
+	}
+	t := b[hl:]
+	putSegment(t, &c.key, seg, optLen)
+	pseudo := add16(c.pseudo, uint16(length))
+	if c.path.iface.offloads.Has(nic.TxChecksum) {
+		header.TCP(t).SetChecksum(pseudo)
+		p.Checksum = nic.ChecksumPartial
+		p.ChecksumStart = uint16(hl)
+		p.ChecksumOffset = header.TCPChecksumOffset
+		if seg.Len > seg.SegSize && seg.Len > 0 {
+			p.Segment = nic.SegmentTCPv4
+			if len(ip) == header.IPv6Len {
+				p.Segment = nic.SegmentTCPv6
+			}
+			p.SegmentSize = uint16(seg.SegSize)
+			p.HeaderLen = uint16(hl + tl)
+		}
+		if seg.Len > 0 {
+			c.copyPayload(p, seg)
+		}
+		return p
+	}
+	sum := header.Checksum(t, pseudo)
+	if seg.Len > 0 {
+		sum = add16(sum, c.copyPayload(p, seg))
+	}
+	header.TCP(t).SetChecksum(^sum)
+	return p
+}
+
+// add16 adds in one's complement.
+func add16(a, b uint16) uint16 {
+	s := uint32(a) + uint32(b)
+	return uint16(s>>16 + s&0xffff)
+}
+
+// copyPayload copies a segment's data behind the headers, on into the further
+// parts of a chain, and returns its sum. The headers are of even length.
+func (c *TCPConn) copyPayload(p *nic.Packet, seg *tcp.Segment) uint16 {
+	var bufs [8][]byte
+	offload := p.Checksum == nic.ChecksumPartial
+	sum, done := uint16(0), 0
+	for i := range c.core.Slices(seg, &bufs) {
+		for src := bufs[i]; len(src) > 0; {
+			if p.Tailroom() == 0 {
+				p = p.Next()
+			}
+			n := min(len(src), p.Tailroom())
+			dst := p.Extend(n)
+			if offload {
+				copy(dst, src)
+			} else {
+				sum = header.Combine(sum, header.CopyChecksum(dst, src[:n], 0), done)
+			}
+			done += n
+			src = src[n:]
+		}
+	}
+	return sum
+}

@@ -1,0 +1,143 @@
+package stack
+
+import (
+	"io"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/fastnet-go/fastnet/stack/timer"
+)
+
+const errBrokenPipe = syscall.EPIPE
+
+var errEOF = io.EOF
+
+// writeQueue is where writers wait. What they wrote is in the state machine's
+// send buffer. All but serial is under the connection's lock.
+type writeQueue struct {
+	serial   sync.Mutex // a Write's bytes stay together; before the connection's lock
+	cond     sync.Cond
+	conn     *TCPConn
+	waiting  int
+	shut     bool // CloseWrite or Close was called
+	closed   bool // Close was called
+	expired  bool
+	deadline time.Duration
+	timer    timer.Timer
+}
+
+func (w *writeQueue) init(c *TCPConn) {
+	w.conn = c
+	w.cond.L = (*connLocker)(c)
+	w.deadline = Never
+}
+
+func (w *writeQueue) wake() {
+	if w.waiting > 0 {
+		w.cond.Broadcast()
+	}
+}
+
+func (w *writeQueue) wait() {
+	w.waiting++
+	w.cond.Wait()
+	w.waiting--
+}
+
+// status is why nothing can be written, or nil.
+func (w *writeQueue) status() error {
+	switch {
+	case w.closed:
+		return ErrClosed
+	case w.expired:
+		return errDeadline
+	case w.conn.sendErr != nil:
+		err := w.conn.sendErr
+		if w.conn.established {
+			// A reset is reported once; after that the pipe is broken.
+			w.conn.sendErr = errBrokenPipe
+		}
+		return err
+	case w.shut:
+		return errBrokenPipe
+	}
+	return nil
+}
+
+// Write queues all of b for transmission. It blocks while the send buffer is
+// full. It returns before the peer has the bytes; an error after that is the
+// next call's.
+func (c *TCPConn) Write(b []byte) (int, error) {
+	c.wq.serial.Lock()
+	defer c.wq.serial.Unlock()
+	c.lock()
+	n, err := c.write(b)
+	c.unlock()
+	return n, err
+}
+
+// WriteBuffers writes the buffers one behind the other, as one run of segments.
+func (c *TCPConn) WriteBuffers(bufs [][]byte) (int64, error) {
+	c.wq.serial.Lock()
+	defer c.wq.serial.Unlock()
+	c.lock()
+	defer c.unlock()
+	var total int64
+	for i, b := range bufs {
+		// All that fits goes into the send buffer before segments are made.
+		if i < len(bufs)-1 && c.wq.status() == nil {
+			if n := c.core.Write(b); n == len(b) {
+				total += int64(n)
+				continue
+			} else {
+				total += int64(n)
+				b = b[n:]
+			}
+		}
+		n, err := c.write(b)
+		total += int64(n)
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// write is Write with the locks held.
+func (c *TCPConn) write(b []byte) (int, error) {
+	if err := c.wq.status(); err != nil {
+		return 0, err
+	}
+	n := 0
+	for {
+		if k := c.core.Write(b[n:]); k > 0 {
+			n += k
+			c.output(c.host.now())
+		}
+		if n == len(b) {
+			return n, nil
+		}
+		c.wq.wait()
+		if err := c.wq.status(); err != nil {
+			return n, err
+		}
+	}
+}
+
+// TryWrite is Write that returns early, with ErrWouldBlock if nothing fits,
+// instead of waiting.
+func (c *TCPConn) TryWrite(b []byte) (int, error) {
+	c.lock()
+	defer c.unlock()
+	if err := c.wq.status(); err != nil {
+		return 0, err
+	}
+	n := c.core.Write(b)
+	if n > 0 {
+		c.output(c.host.now())
+	} else if len(b) > 0 {
+		return 0, ErrWouldBlock
+	}
+	return n, nil
+}

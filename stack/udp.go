@@ -1,0 +1,394 @@
+package stack
+
+import (
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/stack/header"
+	"github.com/fastnet-go/fastnet/stack/timer"
+)
+
+// defaultUDPBuffer is Linux's net.core.rmem_default.
+const defaultUDPBuffer = 212992
+
+// UDPOptions are a UDP socket's. The zero value of a field takes its default.
+type UDPOptions struct {
+	V6Only    bool // "::" takes no IPv4
+	ReusePort bool // others with ReusePort may be bound to the same address
+	RcvBuf    int  // bytes of datagrams that wait for a read; default 208 KiB
+	SndBuf    int  // accepted for symmetry: datagrams are never held back
+}
+
+// UDPConn is a UDP socket. All methods may be called from any goroutine.
+type UDPConn struct {
+	host   *Host
+	bind   binding
+	local  netip.AddrPort
+	remote netip.AddrPort // zero unless connected
+	key    tuple          // when connected
+	opts   UDPOptions
+
+	mu       sync.Mutex // receiving
+	cond     sync.Cond
+	ring     []datagram // a ring: n of them from first on
+	first, n int
+	bytes    int
+	limit    int
+	waiting  int
+	closed   bool
+	expired  bool
+	deadline time.Duration
+	timer    timer.Timer
+	soft     error // from ICMP, for the next call on a connected socket
+
+	sendMu      sync.Mutex
+	last        path // of the destination last sent to
+	lastOK      bool
+	batch       [1]*nic.Packet
+	sendExpired bool
+	sendUntil   time.Duration
+	id          uint32 // of fragmented datagrams
+}
+
+// datagram is one that waits to be read.
+type datagram struct {
+	p    *nic.Packet
+	from netip.AddrPort
+}
+
+// ListenUDP binds a socket to laddr. A zero address, or "::" without V6Only,
+// takes IPv4 and IPv6; port 0 is replaced by a free one.
+func (h *Host) ListenUDP(laddr netip.AddrPort, o UDPOptions) (*UDPConn, error) {
+	u, err := h.newUDP(laddr, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.udp.add(u); err != nil {
+		return nil, err
+	}
+	ip := laddr.Addr()
+	if !ip.IsValid() {
+		ip = netip.IPv6Unspecified()
+	}
+	u.local = netip.AddrPortFrom(ip, u.bind.port)
+	return u, u.late()
+}
+
+// DialUDP makes a socket that is connected to raddr: it sends there, and
+// receives from there alone.
+func (h *Host) DialUDP(laddr, raddr netip.AddrPort, o UDPOptions) (*UDPConn, error) {
+	remote := raddr.Addr().Unmap()
+	if !remote.IsValid() {
+		return nil, errInvalid
+	}
+	if remote.IsUnspecified() {
+		remote = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		if raddr.Addr().Is6() {
+			remote = netip.IPv6Loopback()
+		}
+	}
+	u, err := h.newUDP(laddr, o)
+	if err != nil {
+		return nil, err
+	}
+	src := laddr.Addr().Unmap()
+	if src.IsValid() && src.IsUnspecified() {
+		src = netip.Addr{}
+	}
+	if src.IsValid() && src.Is4() != remote.Is4() {
+		return nil, errInvalid
+	}
+	p, err := h.findPath(remote, src.WithZone(""), h.random())
+	if err != nil {
+		return nil, err
+	}
+	if isLinkLocal(remote) {
+		remote = remote.WithZone(p.iface.name)
+	}
+	u.last, u.lastOK = p, true
+	u.remote = netip.AddrPortFrom(remote, raddr.Port())
+	u.bind.addr, u.bind.only = toAddr(p.src), false
+	u.key = h.tupleOf(netip.AddrPortFrom(p.src, u.bind.port), u.remote, p.iface)
+	if err := h.udp.add(u); err != nil {
+		return nil, err
+	}
+	u.local = netip.AddrPortFrom(p.src, u.bind.port)
+	return u, u.late()
+}
+
+func (h *Host) newUDP(laddr netip.AddrPort, o UDPOptions) (*UDPConn, error) {
+	if h.closed.Load() {
+		return nil, ErrClosed
+	}
+	b, err := h.bindAddr(laddr, o.V6Only)
+	if err != nil {
+		return nil, err
+	}
+	setDefault(&o.RcvBuf, defaultUDPBuffer)
+	u := &UDPConn{host: h, bind: b, opts: o, limit: o.RcvBuf, deadline: Never, sendUntil: Never, id: uint32(h.random())}
+	u.cond.L = &u.mu
+	u.timer.Init(u, 0)
+	return u, nil
+}
+
+// late closes a socket that the host's Close has missed.
+func (u *UDPConn) late() error {
+	if u.host.closed.Load() {
+		u.Close()
+		return ErrClosed
+	}
+	return nil
+}
+
+// LocalAddr is the address that the socket is bound to.
+func (u *UDPConn) LocalAddr() netip.AddrPort { return u.local }
+
+// RemoteAddr is the peer of a connected socket, else zero.
+func (u *UDPConn) RemoteAddr() netip.AddrPort { return u.remote }
+
+// receiveUDP takes a datagram: p is cut to it (RFC 768).
+func (q *queue) receiveUDP(p *nic.Packet, d *ipPacket, now time.Duration) {
+	h := q.host
+	dg, err := header.ParseUDP(p.Bytes())
+	if err != nil {
+		h.drop(p, DropUDPHeader)
+		return
+	}
+	if dg.Checksum() == 0 && d.dst.Is6() || p.Checksum == nic.ChecksumNone && dg.Checksum() != 0 &&
+		!dg.ChecksumOK(d.sum) && !(q.iface.offloads.Has(nic.RxBarePartial) && dg.Checksum() == d.sum) {
+		h.drop(p, DropUDPChecksum)
+		return
+	}
+	h.count.udpIn.Add(1)
+	k := tuple{local: toAddr(d.dst), remote: toAddr(d.src), localPort: dg.DstPort(), remotePort: dg.SrcPort()}
+	from := d.src
+	if isLinkLocal(from) {
+		k.scope = uint32(q.iface.index)
+		from = from.WithZone(q.iface.name)
+	}
+	u := h.udp.lookup(&k)
+	if u == nil {
+		if d.unicast {
+			h.unreachable(q, d, header.ICMPv4PortUnreachable, now)
+		}
+		h.drop(p, DropNoPort)
+		return
+	}
+	n := dg.Length()
+	p.Trim(n)
+	p.TrimFront(header.UDPLen)
+	u.push(p, netip.AddrPortFrom(from, k.remotePort))
+}
+
+// push queues a datagram, or drops it when the buffer is full.
+func (u *UDPConn) push(p *nic.Packet, from netip.AddrPort) {
+	h := u.host
+	cost := p.BufferSize()
+	u.mu.Lock()
+	if u.closed || u.bytes+p.Len() > u.limit {
+		closed := u.closed
+		u.mu.Unlock()
+		if closed {
+			h.drop(p, DropClosed)
+		} else {
+			h.drop(p, DropReceiveBuffer)
+		}
+		return
+	}
+	// A small datagram must not hold a large buffer for a slow reader, nor
+	// any hold one when the device runs out.
+	if (p.Len()*4 < cost && u.n >= 4 || p.Pool().Low()) && p.Len() <= h.held.Room() && p.Pool() != h.held {
+		if c := h.held.Get(); c != nil {
+			copy(c.Extend(p.Len()), p.Bytes())
+			p.Release()
+			p = c
+		}
+	}
+	if u.n == len(u.ring) {
+		u.grow()
+	}
+	u.ring[(u.first+u.n)%len(u.ring)] = datagram{p, from}
+	u.n++
+	u.bytes += p.Len()
+	if u.waiting > 0 {
+		u.cond.Signal()
+	}
+	u.mu.Unlock()
+}
+
+// grow doubles the ring. u.mu is held.
+func (u *UDPConn) grow() {
+	ring := make([]datagram, max(8, 2*len(u.ring)))
+	for i := range u.n {
+		ring[i] = u.ring[(u.first+i)%len(u.ring)]
+	}
+	u.ring, u.first = ring, 0
+}
+
+// ReadFrom reads a datagram. What does not fit b is lost: full is how long it
+// was, and from is who sent it.
+func (u *UDPConn) ReadFrom(b []byte) (n, full int, from netip.AddrPort, err error) {
+	for range 2 {
+		if u.ready() {
+			break
+		}
+		if u.last.q == nil || u.last.q.poll() == 0 {
+			break
+		}
+	}
+	u.mu.Lock()
+	for {
+		switch {
+		case u.closed:
+			err = ErrClosed
+		case u.expired:
+			err = errDeadline
+		case u.n > 0:
+			d := u.ring[u.first]
+			u.ring[u.first] = datagram{}
+			u.first = (u.first + 1) % len(u.ring)
+			u.n--
+			u.bytes -= d.p.Len()
+			u.mu.Unlock()
+			n = copy(b, d.p.Bytes())
+			full = d.p.Len()
+			d.p.Release()
+			return n, full, d.from, nil
+		case u.soft != nil:
+			err = u.soft
+			u.soft = nil
+		default:
+			u.waiting++
+			u.cond.Wait()
+			u.waiting--
+			continue
+		}
+		u.mu.Unlock()
+		return 0, 0, netip.AddrPort{}, err
+	}
+}
+
+// TryReadFrom is ReadFrom that returns ErrWouldBlock instead of waiting.
+func (u *UDPConn) TryReadFrom(b []byte) (n, full int, from netip.AddrPort, err error) {
+	if !u.ready() {
+		return 0, 0, netip.AddrPort{}, ErrWouldBlock
+	}
+	return u.ReadFrom(b)
+}
+
+// ready reports whether ReadFrom would return at once.
+func (u *UDPConn) ready() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.closed || u.expired || u.n > 0 || u.soft != nil
+}
+
+// SetDeadline sets both deadlines.
+func (u *UDPConn) SetDeadline(t time.Time) error {
+	if err := u.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return u.SetWriteDeadline(t)
+}
+
+// SetReadDeadline makes reads return os.ErrDeadlineExceeded from t on. The zero
+// time means never.
+func (u *UDPConn) SetReadDeadline(t time.Time) error {
+	when, past := u.host.instant(t)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return ErrClosed
+	}
+	u.deadline, u.expired = when, past
+	if past {
+		u.cond.Broadcast()
+	} else if when != Never {
+		u.host.arm(&u.timer, when)
+	}
+	return nil
+}
+
+// SetWriteDeadline makes writes return os.ErrDeadlineExceeded from t on. As
+// they never wait, that is all it does.
+func (u *UDPConn) SetWriteDeadline(t time.Time) error {
+	when, past := u.host.instant(t)
+	u.mu.Lock()
+	closed := u.closed
+	u.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	u.sendMu.Lock()
+	u.sendUntil, u.sendExpired = when, past
+	u.sendMu.Unlock()
+	return nil
+}
+
+// Expire is called by the host's timer wheel.
+func (u *UDPConn) Expire(_ int, now time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case u.closed || u.deadline == Never || u.deadline == 0:
+	case u.deadline <= now:
+		u.expired = true
+		u.cond.Broadcast()
+	default:
+		u.host.arm(&u.timer, u.deadline)
+	}
+}
+
+// SetReadBuffer sets how many bytes of datagrams may wait.
+func (u *UDPConn) SetReadBuffer(bytes int) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return ErrClosed
+	}
+	u.limit = max(bytes, minBuffer)
+	return nil
+}
+
+// SetWriteBuffer is accepted: a datagram goes to the device at once.
+func (u *UDPConn) SetWriteBuffer(int) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Close closes the socket; datagrams that wait are dropped. A second Close
+// returns ErrClosed.
+func (u *UDPConn) Close() error {
+	u.mu.Lock()
+	if u.closed {
+		u.mu.Unlock()
+		return ErrClosed
+	}
+	u.closed = true
+	for ; u.n > 0; u.n-- {
+		u.ring[u.first].p.Release()
+		u.first = (u.first + 1) % len(u.ring)
+	}
+	u.ring = nil
+	u.bytes = 0
+	u.cond.Broadcast()
+	u.mu.Unlock()
+	u.host.udp.remove(u)
+	u.host.wheel.Stop(&u.timer)
+	return nil
+}
+
+// fail leaves an error from ICMP for the next call.
+func (u *UDPConn) fail(errno syscall.Errno) {
+	u.mu.Lock()
+	u.soft = errno
+	u.cond.Broadcast()
+	u.mu.Unlock()
+}

@@ -1,0 +1,174 @@
+package stack
+
+import (
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/stack/header"
+)
+
+// maxDatagram is the most data that a UDP datagram over IPv4 can have.
+const maxDatagram = 65535 - header.IPv4MinLen - header.UDPLen
+
+// Write sends a datagram to the peer of a connected socket.
+func (u *UDPConn) Write(b []byte) (int, error) {
+	if !u.remote.IsValid() {
+		return 0, syscall.EDESTADDRREQ
+	}
+	return u.send(b, u.remote)
+}
+
+// WriteTo sends a datagram to dst. On a connected socket it returns EISCONN.
+func (u *UDPConn) WriteTo(b []byte, dst netip.AddrPort) (int, error) {
+	if u.remote.IsValid() {
+		return 0, syscall.EISCONN
+	}
+	return u.send(b, dst)
+}
+
+// status is why nothing can be sent, or nil.
+func (u *UDPConn) status() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return ErrClosed
+	}
+	if err := u.soft; err != nil {
+		u.soft = nil
+		return err
+	}
+	return nil
+}
+
+func (u *UDPConn) send(b []byte, dst netip.AddrPort) (int, error) {
+	if err := u.status(); err != nil {
+		return 0, err
+	}
+	h := u.host
+	now := h.now()
+	u.sendMu.Lock()
+	defer u.sendMu.Unlock()
+	if u.sendExpired || u.sendUntil <= now {
+		return 0, errDeadline
+	}
+	ip := dst.Addr().Unmap()
+	switch {
+	case !ip.IsValid() || dst.Port() == 0:
+		return 0, errInvalid
+	case u.bind.addr.is4() && !ip.Is4():
+		return 0, syscall.EAFNOSUPPORT
+	case (u.bind.only || u.bind.addr != any6 && !u.bind.addr.is4()) && ip.Is4():
+		return 0, errNetUnreachable
+	case len(b) > maxDatagram:
+		return 0, syscall.EMSGSIZE
+	}
+	if err := u.route(ip); err != nil {
+		return 0, err
+	}
+	h.count.udpOut.Add(1)
+	p := &u.last
+	hl := header.EthernetLen + header.IPv4MinLen
+	if p.dst.Is6() {
+		hl = header.EthernetLen + header.IPv6Len
+	}
+	if hl-header.EthernetLen+header.UDPLen+len(b) > p.mtu() {
+		return u.fragment(b, dst.Port(), hl, now)
+	}
+	pkt := p.q.dev.Alloc(hl + header.UDPLen + len(b))
+	if pkt == nil || pkt.Tailroom() < hl+header.UDPLen+len(b) {
+		if pkt != nil {
+			pkt.Release()
+		}
+		h.count.drops[DropNoBuffer].Add(1)
+		return 0, syscall.ENOBUFS
+	}
+	f := pkt.Extend(hl + header.UDPLen + len(b))
+	p.header(f, header.ProtoUDP, 64, 0)
+	finishIP(f[header.EthernetLen:hl], header.UDPLen+len(b))
+	n := header.UDPLen + len(b)
+	sum := add16(p.pseudoSum(header.ProtoUDP), uint16(n))
+	sum = header.CopyChecksum(f[hl+header.UDPLen:], b, sum)
+	header.PutUDP(f[hl:], u.bind.port, dst.Port(), n, sum)
+	u.batch[0] = pkt
+	err := p.send(u.batch[:], now)
+	u.batch[0] = nil
+	if err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// route makes u.last the path to dst. sendMu is held.
+func (u *UDPConn) route(dst netip.Addr) error {
+	if u.lastOK && u.last.dst == dst && u.last.gen == u.host.routes.Generation() && u.last.iface.up.Load() {
+		return nil
+	}
+	if u.lastOK && u.remote.IsValid() && u.last.gen == u.host.routes.Generation() {
+		return nil // dst has a zone
+	}
+	src := netip.Addr{}
+	if u.bind.addr != any4 && u.bind.addr != any6 {
+		src = fromAddr(u.bind.addr)
+	}
+	p, err := u.host.findPath(dst, src, uint64(u.bind.port))
+	if err != nil {
+		return err
+	}
+	u.last, u.lastOK = p, true
+	return nil
+}
+
+// fragment sends a datagram that is larger than the MTU in several packets (RFC
+// 791 section 3.2, RFC 8200 section 4.5). sendMu is held.
+func (u *UDPConn) fragment(b []byte, dstPort uint16, hl int, now time.Duration) (int, error) {
+	p, h := &u.last, u.host
+	// The datagram as it will be put together again.
+	whole := make([]byte, header.UDPLen+len(b))
+	sum := add16(p.pseudoSum(header.ProtoUDP), uint16(len(whole)))
+	sum = header.CopyChecksum(whole[header.UDPLen:], b, sum)
+	header.PutUDP(whole, u.bind.port, dstPort, len(whole), sum)
+	v6 := p.dst.Is6()
+	room := p.mtu() - (hl - header.EthernetLen)
+	ext := 0
+	if v6 {
+		ext = header.IPv6FragmentLen
+	}
+	room = (room - ext) &^ 7
+	u.id++
+	var pkts []*nic.Packet
+	for off := 0; off < len(whole); off += room {
+		part := whole[off:min(off+room, len(whole))]
+		more := off+room < len(whole)
+		pkt := p.q.dev.Alloc(hl + ext + len(part))
+		if pkt == nil {
+			for _, pkt := range pkts {
+				pkt.Release()
+			}
+			h.count.drops[DropNoBuffer].Add(1)
+			return 0, syscall.ENOBUFS
+		}
+		f := pkt.Extend(hl + ext + len(part))
+		p.header(f, header.ProtoUDP, 64, 0)
+		if v6 {
+			ip := header.IPv6(f[header.EthernetLen:])
+			ip.SetNextHeader(header.ProtoFragment)
+			ip.SetPayloadLen(ext + len(part))
+			header.PutIPv6Fragment(f[hl:], header.ProtoUDP, off, more, u.id)
+		} else {
+			ip := header.IPv4(f[header.EthernetLen:hl])
+			ip.SetTotalLen(len(ip) + len(part))
+			ip.SetID(uint16(u.id))
+			ip.SetFragment(false, more, off)
+			ip.UpdateChecksum()
+		}
+		copy(f[hl+ext:], part)
+		pkts = append(pkts, pkt)
+	}
+	h.count.fragmentsOut.Add(uint64(len(pkts)))
+	if err := p.send(pkts, now); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}

@@ -1,0 +1,134 @@
+package stack
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// udpTable finds UDP sockets. Look-ups read a snapshot.
+type udpTable struct {
+	mu   sync.Mutex
+	snap atomic.Pointer[udpSockets]
+	host *Host
+}
+
+type udpSockets struct {
+	bound     map[binding][]*UDPConn
+	connected map[tuple]*UDPConn
+}
+
+func (t *udpTable) init(h *Host) {
+	t.host = h
+	t.snap.Store(&udpSockets{})
+}
+
+// lookup returns the socket for a datagram: a connected one, else the one bound
+// to its address, else a wildcard's.
+func (t *udpTable) lookup(k *tuple) *UDPConn {
+	s := t.snap.Load()
+	if u := s.connected[*k]; u != nil {
+		return u
+	}
+	for _, b := range [...]binding{
+		{addr: k.local, port: k.localPort},
+		{addr: any4, port: k.localPort},
+		{addr: any6, port: k.localPort},
+		{addr: any6, port: k.localPort, only: true},
+	} {
+		if b.addr == any4 && !k.local.is4() || b.only && k.local.is4() {
+			continue
+		}
+		if us := s.bound[b]; len(us) > 0 {
+			return us[k.hash(&t.host.flows.key)%uint64(len(us))]
+		}
+	}
+	return nil
+}
+
+// add enters u, unless another has its address. With port 0 it finds one.
+func (t *udpTable) add(u *UDPConn) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.snap.Load()
+	free := func(b binding) bool {
+		for o, us := range s.bound {
+			if o.conflicts(b) && !(u.opts.ReusePort && us[0].opts.ReusePort) {
+				return false
+			}
+		}
+		for _, o := range s.connected {
+			if o.bind.conflicts(b) && !(u.opts.ReusePort && o.opts.ReusePort) {
+				return false
+			}
+		}
+		return true
+	}
+	if u.bind.port == 0 {
+		if !t.host.ports.pick(func(port uint16) bool {
+			u.bind.port = port
+			return free(u.bind)
+		}) {
+			return syscall.EADDRINUSE
+		}
+	} else if !free(u.bind) {
+		return syscall.EADDRINUSE
+	}
+	n := &udpSockets{bound: maps.Clone(s.bound), connected: maps.Clone(s.connected)}
+	if u.remote.IsValid() {
+		u.key.localPort = u.bind.port
+		if n.connected == nil {
+			n.connected = make(map[tuple]*UDPConn)
+		}
+		n.connected[u.key] = u
+	} else {
+		if n.bound == nil {
+			n.bound = make(map[binding][]*UDPConn)
+		}
+		n.bound[u.bind] = append(slices.Clone(n.bound[u.bind]), u)
+	}
+	t.snap.Store(n)
+	return nil
+}
+
+func (t *udpTable) remove(u *UDPConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.snap.Load()
+	n := &udpSockets{bound: maps.Clone(s.bound), connected: maps.Clone(s.connected)}
+	if u.remote.IsValid() {
+		if n.connected[u.key] == u {
+			delete(n.connected, u.key)
+		}
+	} else {
+		rest := slices.DeleteFunc(slices.Clone(n.bound[u.bind]), func(o *UDPConn) bool { return o == u })
+		if len(rest) == 0 {
+			delete(n.bound, u.bind)
+		} else {
+			n.bound[u.bind] = rest
+		}
+	}
+	t.snap.Store(n)
+}
+
+func (t *udpTable) all() []*UDPConn {
+	s := t.snap.Load()
+	var all []*UDPConn
+	for _, us := range s.bound {
+		all = append(all, us...)
+	}
+	for _, u := range s.connected {
+		all = append(all, u)
+	}
+	return all
+}
+
+// softError passes an ICMP error to the socket that sent what it quotes. As in
+// Linux a socket that is not connected does not hear of it.
+func (t *udpTable) softError(k *tuple, errno syscall.Errno, hard bool) {
+	if u := t.snap.Load().connected[*k]; u != nil && hard {
+		u.fail(errno)
+	}
+}

@@ -7,6 +7,8 @@ require (
 	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237
 )
 
+require github.com/BurntSushi/toml v1.6.0 // indirect
+
 require (
 	github.com/fastnet-go/fastnet v0.0.0
 	github.com/google/btree v1.1.2 // indirect

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/fault"
+	"github.com/fastnet-go/fastnet/nic/tap"
 	"github.com/fastnet-go/fastnet/stack"
 	"github.com/fastnet-go/fastnet/stack/route"
 )
@@ -18,7 +19,7 @@ type Config struct {
 	// Device is a device that the caller made and closes, after the Network.
 	Device nic.Device
 	// Tap makes the Network open a TAP device, and close it (Linux only).
-	Tap *Tap
+	Tap *tap.Config
 	// Wire is the name of a device given to RegisterDevice.
 	Wire string
 
@@ -44,14 +45,6 @@ type Config struct {
 	Rand   func([]byte) // default the system's
 	Logger *slog.Logger // default slog.Default()
 	TCP    stack.TCPDefaults
-}
-
-// Tap describes a TAP device.
-type Tap struct {
-	Name    string         // the interface's name, "fast0"
-	Host    []netip.Prefix // addresses that the kernel's side gets
-	Queues  int            // default 1
-	Offload bool           // checksum and segmentation offload
 }
 
 // Loopback says who serves loopback addresses (127.0.0.0/8 and ::1).

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fastnet-go/fastnet/nic/fault"
+	"github.com/fastnet-go/fastnet/nic/tap"
 	"github.com/fastnet-go/fastnet/stack/route"
 )
 
@@ -42,7 +43,8 @@ var tapSettings = map[string]setting{
 	"name":    {"an interface's name of 1 to 15 characters, as fast0", setTapName},
 	"host":    {"the kernel's address with its prefix length, as 10.77.0.1/24", setTapHost},
 	"queues":  {"a number from 1 to 256", func(c *Config, v string) error { return setInt(&c.Tap.Queues, v, 1, 256) }},
-	"offload": {"true or false", func(c *Config, v string) error { return setBool(&c.Tap.Offload, v) }},
+	"netns":   {"the path of a network namespace, as /run/netns/NAME", func(c *Config, v string) error { return setText(&c.Tap.NetNS, v) }},
+	"offload": {"true or false", func(c *Config, v string) error { return setOffload(c, v) }},
 }
 
 // wireSettings are the keys of a registered device.
@@ -55,7 +57,7 @@ var schemes = map[string]struct {
 	keys map[string]setting
 	init func(*Config)
 }{
-	"tap":  {tapSettings, func(c *Config) { c.Tap = &Tap{} }},
+	"tap":  {tapSettings, func(c *Config) { c.Tap = &tap.Config{} }},
 	"wire": {wireSettings, func(*Config) {}},
 }
 
@@ -156,7 +158,7 @@ func setTapHost(c *Config, v string) error {
 	if err != nil {
 		return err
 	}
-	c.Tap.Host = append(c.Tap.Host, p)
+	c.Tap.HostAddrs = append(c.Tap.HostAddrs, p)
 	return nil
 }
 
@@ -166,6 +168,13 @@ func setTapName(c *Config, v string) error {
 	}
 	c.Tap.Name = v
 	return nil
+}
+
+func setOffload(c *Config, v string) error {
+	offload := false
+	err := setBool(&offload, v)
+	c.Tap.NoOffload = !offload
+	return err
 }
 
 // setGateway takes one gateway a family: the second becomes a route.

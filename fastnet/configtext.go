@@ -104,8 +104,6 @@ func LoadConfig(path string) (Config, error) {
 // complete checks that nothing is missing.
 func (c *Config) complete(source, scheme string) error {
 	switch {
-	case c.Tap != nil && c.Tap.Name == "":
-		return fmt.Errorf("fastnet: %s: no name: write the interface's, as name=fast0", source)
 	case scheme == "wire" && c.Wire == "":
 		return fmt.Errorf("fastnet: %s: no name: write that of a device given to RegisterDevice, as wire:lab", source)
 	case len(c.Addresses) == 0:

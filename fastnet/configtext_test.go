@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fastnet-go/fastnet/nic/fault"
+	"github.com/fastnet-go/fastnet/nic/tap"
 	"github.com/fastnet-go/fastnet/stack/route"
 )
 
@@ -23,11 +24,11 @@ func prefixes(s ...string) (ps []netip.Prefix) {
 
 func TestShortFormDescribesATap(t *testing.T) {
 	c, err := ParseConfig("tap:name=fast0,addr=10.77.0.2/24,addr=fd77::2/64,gw=10.77.0.1,gw=fd77::1," +
-		"host=10.77.0.1/24,queues=2,offload=true,mtu=9000,pcap=out.pcapng,require=true,loopback=stack,backlog=128," +
+		"host=10.77.0.1/24,queues=2,offload=false,mtu=9000,pcap=out.pcapng,require=true,loopback=stack,backlog=128," +
 		"route=10.0.0.0/8 via 10.77.0.9")
 	require.NoError(t, err)
 	require.Equal(t, Config{
-		Tap:       &Tap{Name: "fast0", Host: prefixes("10.77.0.1/24"), Queues: 2, Offload: true},
+		Tap:       &tap.Config{Name: "fast0", HostAddrs: prefixes("10.77.0.1/24"), Queues: 2, NoOffload: true},
 		Addresses: prefixes("10.77.0.2/24", "fd77::2/64"),
 		Gateway:   netip.MustParseAddr("10.77.0.1"),
 		Routes: []route.Route{
@@ -72,7 +73,6 @@ func TestConfigurationErrorsNameTheKeyAndWhatToDo(t *testing.T) {
 		"xdp:eth0":                                  `the device "xdp" is not there yet: use tap:`,
 		"vfio:0000:03:00.0,addr=dhcp":               `the device "vfio" is not there yet: use tap:`,
 		"tun:name=x":                                `unknown device "tun": use tap or wire`,
-		"tap:addr=10.77.0.2/24":                     "no name: write the interface's, as name=fast0",
 		"tap:name=fast0":                            "no address: write addr=10.77.0.2/24",
 		"tap:name=fast0,address=1":                  `unknown key "address": tap: takes addr, backlog, corrupt,`,
 		"tap:fast0,addr=10.77.0.2":                  "addr=10.77.0.2: it has no prefix length: write an address with its prefix length, as 10.77.0.2/24",

@@ -86,7 +86,7 @@ func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address stri
 	if r == nil {
 		r = DefaultResolver
 	}
-	addrs, err := resolve(ctx, r, network, address, true, d.LocalAddr)
+	addrs, err := n.resolve(ctx, r, network, address, true, d.LocalAddr)
 	if err != nil {
 		return nil, &OpError{Op: "dial", Net: network, Err: err}
 	}
@@ -190,7 +190,7 @@ func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr,
 		return nil, os.NewSyscallError("setsockopt", errNoDescriptor)
 	}
 	keepAlive := initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)
-	o := stack.TCPOptions{NoDelay: true, KeepAlive: keepAlive}
+	o := stack.TCPOptions{KeepAlive: keepAlive}
 	s, err := n.host.DialTCP(ctx, local, remote, o)
 	for try := 0; try < 2 && err == nil && local.Port() == 0 && selfConnected(s); try++ {
 		s.Close()

@@ -43,25 +43,18 @@ var errNoDescriptor error = syscall.ENOTSUP
 // its OpError: an errno is wrapped with the name of the system call that
 // package net would have made.
 func netError(call string, err error) error {
-	switch e := err.(type) {
-	case syscall.Errno:
-		return os.NewSyscallError(call, e)
-	case nil:
-		return nil
-	}
-	switch {
-	case err == stack.ErrClosed:
-		return net.ErrClosed
-	case err == os.ErrDeadlineExceeded:
+	switch err {
+	case nil, os.ErrDeadlineExceeded:
 		return err
-	case errors.Is(err, stack.ErrClosed):
+	case stack.ErrClosed:
 		return net.ErrClosed
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return os.ErrDeadlineExceeded
-	case errors.Is(err, context.Canceled):
+	case context.Canceled:
 		return errCanceled
-	case errors.Is(err, context.DeadlineExceeded):
+	case context.DeadlineExceeded:
 		return errTimeout
+	}
+	if errno, ok := err.(syscall.Errno); ok {
+		return os.NewSyscallError(call, errno)
 	}
 	return err
 }

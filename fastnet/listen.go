@@ -94,7 +94,7 @@ func (n *Network) ListenWith(ctx context.Context, lc *ListenConfig, network, add
 		l, err := (*net.ListenConfig)(lc).Listen(ctx, network, address)
 		return n.wrapListener(l), err
 	}
-	addrs, err := resolve(ctx, DefaultResolver, network, address, false, nil)
+	addrs, err := n.resolve(ctx, DefaultResolver, network, address, false, nil)
 	if err != nil {
 		return nil, &OpError{Op: "listen", Net: network, Err: err}
 	}
@@ -120,7 +120,7 @@ func (n *Network) ListenPacketWith(ctx context.Context, lc *ListenConfig, networ
 		c, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, address)
 		return wrapPacketConn(c), err
 	}
-	addrs, err := resolve(ctx, DefaultResolver, network, address, false, nil)
+	addrs, err := n.resolve(ctx, DefaultResolver, network, address, false, nil)
 	if err != nil {
 		return nil, &OpError{Op: "listen", Net: network, Err: err}
 	}
@@ -205,7 +205,7 @@ func (n *Network) listenTCP(ctx context.Context, lc *ListenConfig, network strin
 	o := stack.ListenOptions{
 		Backlog: n.cfg.Backlog,
 		V6Only:  v6only,
-		TCP:     stack.TCPOptions{NoDelay: true, KeepAlive: l.keepAlive},
+		TCP:     stack.TCPOptions{KeepAlive: l.keepAlive},
 	}
 	open := func(a netip.AddrPort) (*stack.TCPListener, error) {
 		s, err := n.host.ListenTCP(a, o)
@@ -260,8 +260,7 @@ func (n *Network) listenUDP(ctx context.Context, lc *ListenConfig, network strin
 	if lc.Control != nil {
 		return nil, os.NewSyscallError("setsockopt", errNoDescriptor)
 	}
-	// Package net sets SO_BROADCAST on every UDP socket.
-	s, err := n.host.ListenUDP(local, stack.UDPOptions{V6Only: v6only, Broadcast: true})
+	s, err := n.host.ListenUDP(local, stack.UDPOptions{V6Only: v6only})
 	if err != nil {
 		return nil, netError("bind", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/fault"
 	"github.com/fastnet-go/fastnet/nic/pcap"
+	"github.com/fastnet-go/fastnet/nic/tap"
 	"github.com/fastnet-go/fastnet/stack"
 )
 
@@ -107,9 +108,13 @@ func (n *Network) openDevice() (nic.Device, error) {
 	case cfg.Device != nil && cfg.Tap == nil && cfg.Wire == "":
 		dev = cfg.Device
 	case cfg.Tap != nil && cfg.Device == nil && cfg.Wire == "":
-		d, err := openTap(cfg)
+		t := *cfg.Tap
+		if t.MTU == 0 {
+			t.MTU = cfg.MTU
+		}
+		d, err := tap.Open(t)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("fastnet: %w", err)
 		}
 		dev = d
 		n.atClose = append(n.atClose, dev.Close)
@@ -224,7 +229,7 @@ func (n *Network) Stats() Stats {
 }
 
 // Connections describes the stack's connections.
-func (n *Network) Connections() []stack.ConnInfo {
+func (n *Network) Connections() []stack.TCPInfo {
 	if n.host == nil {
 		return nil
 	}

@@ -22,11 +22,11 @@ func stackNetwork(network string) (tcp, udp bool) {
 	return false, false
 }
 
-// resolve returns the addresses that address stands for, at least one, in the
-// resolver's order: *TCPAddr for the tcp networks, *UDPAddr for the udp ones.
-// hint is a Dialer's local address. The errors are those of package net, which
+// resolve returns the addresses that address stands for, at least one, for a
+// dial in the order in which to try them: *TCPAddr for the tcp networks, *UDPAddr
+// for the udp ones. hint is a Dialer's local address. The errors are those of package net, which
 // has no exported function for this.
-func resolve(ctx context.Context, r *Resolver, network, address string, dial bool, hint Addr) ([]Addr, error) {
+func (n *Network) resolve(ctx context.Context, r *Resolver, network, address string, dial bool, hint Addr) ([]Addr, error) {
 	if dial && address == "" {
 		return nil, errMissingAddress
 	}
@@ -63,6 +63,9 @@ func resolve(ctx context.Context, r *Resolver, network, address string, dial boo
 		}
 		if len(ips) == 0 {
 			return nil, &AddrError{Err: errNoSuitable, Addr: host}
+		}
+		if dial {
+			n.sortDestinations(ips)
 		}
 		for _, ip := range ips {
 			addrs = append(addrs, newAddr(IP(ip.AsSlice()).To16(), ip.Zone()))

@@ -7,7 +7,7 @@
 // shared ring's buffer) and is surrendered by Send, so a driver never copies.
 //
 // Read device.go first, then packet.go and pool.go, then wire/ for the smallest
-// driver there is. Wrappers (pcap, fault, counters) implement Device around
+// driver there is. Wrappers (pcap, fault) implement Device around
 // another one. A driver knows nothing of IP, and nothing here imports package
 // net, directly or not.
 package nic

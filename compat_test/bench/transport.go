@@ -3,6 +3,8 @@ package main
 import (
 	"net"
 	"slices"
+
+	"github.com/fastnet-go/fastnet/nic/wire"
 )
 
 // A Transport is one network with two ends, used for one measurement only, so
@@ -46,4 +48,9 @@ var rows = []*Row{
 	{Name: kernelRow, About: "TCP over the kernel's loopback interface, through package net", Open: openKernel},
 	{Name: "memory", About: "a buffered connection in memory that costs nothing: the limit", Open: openMemory},
 	{Name: "netstack", About: "gVisor's netstack, both ends joined directly, MTU 1500, no offload", Open: openNetstack},
+	{Name: "fastnet", About: "fastnet, both ends on a wire in memory, MTU 1500, no offload", Open: openFastnet(wire.Config{MTU: 1500})},
+	{
+		Name: "fastnet-tso", About: "the same over a wire with segmentation offload",
+		Open: openFastnet(wire.Config{MTU: 1500, TSO: true}), Only: []string{"bulk"},
+	},
 }

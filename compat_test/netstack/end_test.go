@@ -24,6 +24,8 @@ const patience = 60 * time.Second
 type end interface {
 	listen(t *testing.T, on netip.AddrPort) net.Listener
 	dial(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+	listenPacket(on netip.AddrPort) (net.PacketConn, error)
+	dialPacket(to netip.AddrPort) (net.Conn, error)
 	close(t *testing.T)
 }
 
@@ -88,18 +90,26 @@ type linkKind struct {
 	lossy  bool         // so a test moves less
 }
 
-var linkKinds = []linkKind{
+// steady links lose nothing.
+var steady = []linkKind{
 	{name: "plain"},
 	{name: "two queues", wire: wire.Config{Queues: 2}},
 	{name: "checksum offload", wire: wire.Config{Checksum: true}},
 	{name: "segmentation offload", wire: wire.Config{TSO: true}},
 	{name: "MTU 9000", wire: wire.Config{MTU: 9000}},
 	{name: "MTU 1280", wire: wire.Config{MTU: 1280}},
+}
+
+var lossy = []linkKind{
 	{name: "loss", lossy: true, faults: fault.Faults{Loss: .02}},
 	{name: "every fault", lossy: true, faults: fault.Faults{
 		Loss: .01, Corrupt: .01, CorruptFrom: 14, Duplicate: .02, Reorder: .05, Delay: time.Millisecond, Jitter: time.Millisecond,
 	}},
+	{name: "long and narrow", lossy: true, faults: fault.Faults{Delay: 10 * time.Millisecond, Rate: 50_000_000, Queue: 32 << 10}},
 }
+
+// few are enough where what a test does hardly depends on the link.
+var few = []linkKind{steady[0], steady[3]}
 
 // pairing says who serves and who dials.
 type pairing struct {
@@ -109,7 +119,11 @@ type pairing struct {
 
 // pairings are checked in this order: netstack against itself shows that the
 // adapter and the tests are sound.
-var pairings = []pairing{{"netstack serves netstack", newNetstackEnd, newNetstackEnd}}
+var pairings = []pairing{
+	{"netstack serves netstack", newNetstackEnd, newNetstackEnd},
+	{"fastnet serves netstack", newFastnetEnd, newNetstackEnd},
+	{"netstack serves fastnet", newNetstackEnd, newFastnetEnd},
+}
 
 // families of addresses: each has the server's and the client's.
 var families = []struct {
@@ -135,12 +149,12 @@ func (n *network) scaled(full, lossy int) int {
 	return full
 }
 
-// forEachNetwork runs test on every pairing, family and kind of link.
-func forEachNetwork(t *testing.T, test func(*testing.T, *network)) {
+// forEachNetwork runs test on every pairing and family over these links.
+func forEachNetwork(t *testing.T, links []linkKind, test func(*testing.T, *network)) {
 	for _, p := range pairings {
 		t.Run(p.name, func(t *testing.T) {
 			for _, f := range families {
-				for _, k := range linkKinds {
+				for _, k := range links {
 					t.Run(f.name+"/"+k.name, func(t *testing.T) {
 						test(t, newNetwork(t, p, k, f.server, f.client))
 					})
@@ -169,6 +183,15 @@ func newNetwork(t *testing.T, p pairing, k linkKind, server, client netip.Prefix
 	t.Cleanup(func() {
 		n.client.close(t)
 		n.server.close(t)
+		// What was damaged on the way apart, netstack found nothing to object to.
+		for _, e := range []end{n.client, n.server} {
+			if h, ok := e.(netstackEnd); ok && k.faults.Corrupt == 0 {
+				c := h.Counters()
+				require.Zero(t, c.Invalid, "malformed TCP segments")
+				require.Zero(t, c.ChecksumErrors, "TCP checksums")
+				require.Zero(t, c.MalformedIP, "malformed IP packets")
+			}
+		}
 		// Every buffer is back: neither end lost track of one.
 		require.Eventually(t, func() bool { return w.InUse() == 0 }, patience, time.Millisecond, "packets in use after both ends closed")
 	})

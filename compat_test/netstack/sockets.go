@@ -2,10 +2,12 @@ package netstack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -49,9 +51,26 @@ func (h *Host) Dial(ctx context.Context, to netip.AddrPort) (*Conn, error) {
 	}
 	if terr != nil {
 		ep.Close()
-		return nil, fmt.Errorf("netstack: dial %v: %v", to, terr)
+		return nil, fmt.Errorf("netstack: dial %v: %w", to, asError(terr))
 	}
 	return &Conn{TCPConn: gonet.NewTCPConn(&queue, ep), endpoint: ep}, nil
+}
+
+// asError is netstack's error as the system's, for those that a dial meets.
+func asError(err tcpip.Error) error {
+	switch err.(type) {
+	case *tcpip.ErrConnectionRefused:
+		return syscall.ECONNREFUSED
+	case *tcpip.ErrConnectionReset:
+		return syscall.ECONNRESET
+	case *tcpip.ErrTimeout:
+		return syscall.ETIMEDOUT
+	case *tcpip.ErrHostUnreachable:
+		return syscall.EHOSTUNREACH
+	case *tcpip.ErrNetworkUnreachable:
+		return syscall.ENETUNREACH
+	}
+	return errors.New(err.String())
 }
 
 // Listener accepts TCP connections. It implements net.Listener.

@@ -7,23 +7,29 @@ import (
 
 // Advertised takes in what a neighbour says of itself. For ND it is a neighbour
 // advertisement's target address, target link-layer address and flags (RFC 4861
-// section 7.2.5). For ARP it is the sender of a reply, solicited if it was sent to
-// us, or of a request that asks for another (the merge of RFC 826), not
-// solicited; override is true. An advertisement never makes an entry, and does
-// not replace the address of one in use: see the package's documentation.
+// section 7.2.5); mac is zero if the option is left out, as the answer to a
+// unicast solicitation may do (section 4.4).
+//
+// For ARP it is the sender of a reply, solicited if it was sent to us, or of a
+// request that asks for another (the merge of RFC 826), not solicited; override
+// is true. An advertisement never makes an entry, and does not replace the
+// address of one in use: see the package's documentation.
 func (c *Cache[P]) Advertised(addr netip.Addr, mac [6]byte, solicited, override bool, now time.Duration) {
 	addr = canonical(addr)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.acceptable(addr, mac) {
-		return
-	}
 	e := c.byAddr[addr]
 	if e == nil || e.State() == None {
 		c.stats.Unexpected++
 		return
 	}
 	w := e.load()
+	if mac == [6]byte{} {
+		mac = w.mac() // none either while the address is not known
+	}
+	if !c.acceptable(addr, mac) {
+		return
+	}
 	same := w.mac() == mac
 	switch w.state() {
 	case Incomplete, Failed: // Failed has asked too, the answer was slow

@@ -167,3 +167,18 @@ func TestSendersThatCannotBeNeighboursAreIgnored(t *testing.T) {
 	f.Heard(netip.Addr{}, macA, f.now)
 	require.Zero(t, f.Len())
 }
+
+func TestAnswerWithoutAddressConfirmsTheOneProbed(t *testing.T) {
+	f := setup(t, Config{})
+	e := f.in(Probe)
+	f.Advertised(addr1, none, false, true, f.now)
+	f.is(e, Probe, macA)
+	f.Advertised(addr1, none, true, true, f.now)
+	f.is(e, Reachable, macA)
+	for _, s := range []State{Incomplete, Failed} {
+		f := setup(t, Config{})
+		e := f.in(s)
+		f.Advertised(addr1, none, true, true, f.now)
+		f.is(e, s, none)
+	}
+}

@@ -87,7 +87,6 @@ type Conn struct {
 	starved bool // a Write did not fit: report Writable
 	dsackOK bool // dsack is to be reported
 	fastRtx bool // the next retransmission goes whatever the window says
-	rescued bool // the rescue retransmission of this recovery was made
 
 	acksOwed   uint8 // duplicate ACKs to send one by one to a peer without SACK
 	backoff    uint8 // doublings of rto
@@ -111,6 +110,7 @@ type Conn struct {
 	recover  Seq // RFC 6582 recover, RFC 6675 RecoveryPoint
 	highRxt  Seq
 	lossEdge Seq
+	rescue   Seq    // RFC 6675 RescueRxt
 	pipe     uint32 // RFC 6675 Pipe, unless phaseOpen
 	sb       *scoreboard
 

@@ -100,7 +100,7 @@ func (c *Conn) acceptable(seg *Segment, now time.Duration, r *Result) bool {
 	case n == 0:
 		// The right edge itself too: there stands the ACK of a peer that has
 		// filled the window with segments that are late or lost.
-		ok = uint32(seg.Seq-c.rcvNxt) <= uint32(wnd)
+		ok = uint32(seg.Seq-c.rcvNxt) < uint32(wnd) || seg.Seq == c.rcvNxt || seg.Seq == c.rcvEdge && !rst
 	case seg.Seq == c.rcvNxt:
 		// With no window either: valid ACKs and RSTs count, and FIN takes no
 		// room. text trims the data.

@@ -202,7 +202,7 @@ func (c *Conn) establish(ack Seq, seg *Segment, now time.Duration, r *Result) {
 		c.timing = false
 		c.sampleRTT(now - c.rttStart)
 	}
-	c.recover = c.una
+	c.recover = c.iss
 	c.limited = c.una
 	c.lastSend = now
 	c.retries, c.stallAt = 0, 0

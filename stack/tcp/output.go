@@ -30,7 +30,7 @@ func (c *Conn) Next(seg *Segment, max int, now time.Duration) bool {
 	}
 	if c.phase >= phaseRecovery && c.nextLost(seg, max, mss) ||
 		c.nextNew(seg, max, mss, now) ||
-		c.phase == phaseRecovery && c.sb != nil && c.nextGuess(seg, mss) ||
+		c.phase == phaseRecovery && c.sackOK && c.nextGuess(seg, mss) ||
 		c.probeDue && c.nextProbe(seg, mss) {
 		return true
 	}
@@ -252,14 +252,15 @@ func (c *Conn) nextLost(seg *Segment, max, mss int) bool {
 // nextGuess fills seg with what may be lost, when there is neither anything
 // known to be lost nor new data (NextSeg rules 3 and 4).
 func (c *Conn) nextGuess(seg *Segment, mss int) bool {
-	start, end := c.nextHole(c.sb.highest())
-	if start != end {
-		return c.again(seg, segRtx, start, end, mss, mss)
+	if c.sb != nil {
+		if start, end := c.nextHole(c.sb.highest()); start != end {
+			return c.again(seg, segRtx, start, end, mss, mss)
+		}
 	}
-	if c.rescued {
+	if c.una.LessThanEq(c.rescue) {
 		return false
 	}
-	start, end = c.lastHole()
+	start, end := c.lastHole()
 	return start.LessThan(end) && c.again(seg, segRescue, start, end, mss, mss)
 }
 

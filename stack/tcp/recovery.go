@@ -68,7 +68,7 @@ func (c *Conn) enterRecovery(now time.Duration) {
 	c.recover = c.nxt
 	c.highRxt = c.una
 	c.lossEdge = c.una
-	c.rescued = false
+	c.rescue = c.nxt // until the first retransmission is made
 	c.fastRtx = true
 	flight := uint32(c.nxt - c.una)
 	if c.cong == nil {
@@ -112,10 +112,10 @@ func (c *Conn) enterLoss(now time.Duration) {
 // recoveryAdvance is called as acked octets were acknowledged in recovery.
 func (c *Conn) recoveryAdvance(acked uint32, now time.Duration) {
 	c.highRxt = maxSeq(c.highRxt, c.una)
+	c.lossEdge = maxSeq(c.lossEdge, c.una)
 	if c.phase == phaseLoss {
 		// Slow start, by at most one segment an ACK (RFC 3465 section 2.3): an
 		// ACK that fills a hole covers what had left the network before.
-		c.lossEdge = maxSeq(c.lossEdge, c.una)
 		c.grow(min(acked, c.cw.MSS), now)
 		return
 	}
@@ -136,8 +136,11 @@ func (c *Conn) updateEdge() {
 	if c.phase == phaseLoss {
 		return
 	}
-	// The segment at una is lost in any case.
-	edge := minSeq(c.una.Add(int(c.cw.MSS)), c.nxt)
+	edge := c.una
+	if !c.sackOK || c.fastRtx {
+		// The segment at una is lost in any case. With SACK, only the first.
+		edge = minSeq(c.una.Add(int(c.cw.MSS)), c.nxt)
+	}
 	if c.sb != nil {
 		edge = maxSeq(edge, c.sb.lostBelow(c.una, c.cw.MSS))
 	}
@@ -178,8 +181,8 @@ func (c *Conn) setPipe() {
 	c.pipe = p + uint32(c.highRxt-c.una)
 }
 
-// nextHole returns what is to be sent again next: start <= x < end, not SACKed.
-// must tells that it goes whatever the congestion window.
+// nextHole returns what is to be sent again next, below limit: start <= x < end,
+// not SACKed.
 func (c *Conn) nextHole(limit Seq) (start, end Seq) {
 	from := maxSeq(c.una, c.highRxt)
 	if c.sb != nil {

@@ -65,12 +65,17 @@ func (c *Conn) sentAgain(seg *Segment, now time.Duration) {
 	c.sq.rtx = seg.ch
 	c.pipe += uint32(n)
 	c.timing = false // Karn's algorithm
-	c.fastRtx = false
-	if seg.kind == segRescue {
-		c.rescued = true
-	} else {
-		c.highRxt = maxSeq(c.highRxt, seg.Seq.Add(n))
+	end := seg.Seq.Add(n)
+	switch {
+	case seg.kind == segRescue:
+		c.rescue = c.recover // once a recovery
+	case c.fastRtx:
+		c.rescue = end // not before this has arrived (RFC 6675 section 5, step 4.3)
+		fallthrough
+	default:
+		c.highRxt = maxSeq(c.highRxt, end)
 	}
+	c.fastRtx = false
 	if seg.Seq == c.una && c.phase == phaseRecovery || c.rtxAt == Never {
 		c.arm(now)
 	}

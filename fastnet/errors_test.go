@@ -1,0 +1,231 @@
+//go:build linux
+
+package fastnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// world is an implementation of package net's API with two hosts, or one that
+// is both.
+type world struct {
+	serverIP, clientIP string
+	listen             func(network, address string) (net.Listener, error)
+	listenPacket       func(network, address string) (net.PacketConn, error)
+	listenTCP          func(network string, a *net.TCPAddr) (tcpListener, error)
+	listenUDP          func(network string, a *net.UDPAddr) (udpConn, error)
+	dial               func(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error)
+	dialTCP            func(network string, l, r *net.TCPAddr) (tcpConn, error)
+	dialUDP            func(network string, l, r *net.UDPAddr) (udpConn, error)
+}
+
+type tcpListener interface {
+	net.Listener
+	SetDeadline(time.Time) error
+}
+
+type tcpConn interface {
+	net.Conn
+	CloseRead() error
+	CloseWrite() error
+	SetLinger(int) error
+	SetNoDelay(bool) error
+	SetKeepAlive(bool) error
+	SetKeepAlivePeriod(time.Duration) error
+	SetKeepAliveConfig(net.KeepAliveConfig) error
+	SetReadBuffer(int) error
+	SetWriteBuffer(int) error
+	ReadFrom(io.Reader) (int64, error)
+	WriteTo(io.Writer) (int64, error)
+}
+
+type udpConn interface {
+	net.Conn
+	net.PacketConn
+	ReadFromUDP([]byte) (int, *net.UDPAddr, error)
+	ReadFromUDPAddrPort([]byte) (int, netip.AddrPort, error)
+	ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *net.UDPAddr, err error)
+	ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr netip.AddrPort, err error)
+	WriteToUDP([]byte, *net.UDPAddr) (int, error)
+	WriteToUDPAddrPort([]byte, netip.AddrPort) (int, error)
+	WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error)
+	WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oobn int, err error)
+	SetReadBuffer(int) error
+	SetWriteBuffer(int) error
+}
+
+// kernelWorld is package net on the kernel's loopback.
+func kernelWorld() *world {
+	return &world{
+		serverIP: "127.0.0.1", clientIP: "127.0.0.1",
+		listen: net.Listen, listenPacket: net.ListenPacket,
+		listenTCP: func(n string, a *net.TCPAddr) (tcpListener, error) { return net.ListenTCP(n, a) },
+		listenUDP: func(n string, a *net.UDPAddr) (udpConn, error) { return net.ListenUDP(n, a) },
+		dial: func(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error) {
+			return d.DialContext(ctx, network, address)
+		},
+		dialTCP: func(n string, l, r *net.TCPAddr) (tcpConn, error) { return net.DialTCP(n, l, r) },
+		dialUDP: func(n string, l, r *net.UDPAddr) (udpConn, error) { return net.DialUDP(n, l, r) },
+	}
+}
+
+// stackWorld is a client's and a server's network.
+func stackWorld(client, server *Network, clientIP, serverIP string) *world {
+	return &world{
+		serverIP: serverIP, clientIP: clientIP,
+		listen: server.Listen, listenPacket: server.ListenPacket,
+		listenTCP: func(n string, a *net.TCPAddr) (tcpListener, error) { return server.ListenTCP(n, a) },
+		listenUDP: func(n string, a *net.UDPAddr) (udpConn, error) { return server.ListenUDP(n, a) },
+		dial: func(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error) {
+			return client.DialWith(ctx, (*Dialer)(d), network, address)
+		},
+		dialTCP: func(n string, l, r *net.TCPAddr) (tcpConn, error) { return client.DialTCP(n, l, r) },
+		dialUDP: func(n string, l, r *net.UDPAddr) (udpConn, error) { return client.DialUDP(n, l, r) },
+	}
+}
+
+// server is the address of port on the server's host.
+func (w *world) server(port int) string { return net.JoinHostPort(w.serverIP, fmt.Sprint(port)) }
+
+// pair returns both ends of a connection.
+func (w *world) pair(t *testing.T) (c, s tcpConn) {
+	ln, err := w.listen("tcp", w.server(0))
+	require.NoError(t, err)
+	defer ln.Close()
+	cc, err := w.dial(t.Context(), new(net.Dialer), "tcp", ln.Addr().String())
+	require.NoError(t, err)
+	ss, err := ln.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { cc.Close(); ss.Close() })
+	return cc.(tcpConn), ss.(tcpConn)
+}
+
+// freePort is a port on which nobody listens.
+func (w *world) freePort(t *testing.T, network string) int {
+	if strings.HasPrefix(network, "udp") {
+		c, err := w.listenPacket(network, w.server(0))
+		require.NoError(t, err)
+		defer c.Close()
+		return c.LocalAddr().(*net.UDPAddr).Port
+	}
+	l, err := w.listen(network, w.server(0))
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+var (
+	portNumber  = regexp.MustCompile(`:\d{4,5}\b`)
+	hostAddress = regexp.MustCompile(`\b(127\.0\.0\.1|10\.0\.0\.[12])\b`)
+)
+
+// describe writes down all that a program can see of an error, with the
+// worlds' addresses and ports replaced.
+func describe(err error) string {
+	var b strings.Builder
+	replace := func(s string) string {
+		s = hostAddress.ReplaceAllString(s, "HOST")
+		return portNumber.ReplaceAllString(s, ":PORT")
+	}
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		switch e := e.(type) {
+		case *net.OpError:
+			fmt.Fprintf(&b, "OpError{%q %q %s %s} > ", e.Op, e.Net, replace(addrText(e.Source)), replace(addrText(e.Addr)))
+		case *os.SyscallError:
+			fmt.Fprintf(&b, "SyscallError{%s} > ", e.Syscall)
+		case syscall.Errno:
+			fmt.Fprintf(&b, "Errno(%d) ", int(e))
+		case *net.AddrError:
+			fmt.Fprintf(&b, "AddrError{%s %s} ", e.Err, replace(e.Addr))
+		default:
+			fmt.Fprintf(&b, "%T ", e)
+		}
+	}
+	if err == nil {
+		return "nil"
+	}
+	fmt.Fprintf(&b, "%q", replace(err.Error()))
+	var ne net.Error
+	if errors.As(err, &ne) {
+		fmt.Fprintf(&b, " timeout=%v temporary=%v", ne.Timeout(), ne.Temporary())
+	}
+	for _, is := range []error{io.EOF, net.ErrClosed, os.ErrDeadlineExceeded, context.Canceled, context.DeadlineExceeded, net.ErrWriteToConnected} {
+		if errors.Is(err, is) {
+			fmt.Fprintf(&b, " is(%v)", is)
+		}
+	}
+	return b.String()
+}
+
+func addrText(a net.Addr) string {
+	if a == nil {
+		return "nil"
+	}
+	typ := strings.NewReplacer("fastnet.addrPortAddr", "addrPort", "net.addrPortUDPAddr", "addrPort").Replace(fmt.Sprintf("%T", a))
+	ip := ""
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		ip = fmt.Sprintf(" %d bytes", len(a.IP))
+	case *net.UDPAddr:
+		ip = fmt.Sprintf(" %d bytes", len(a.IP))
+	}
+	return fmt.Sprintf("(%s %s%s)", typ, a, ip)
+}
+
+// situation is a script that yields errors, to be the same in all worlds.
+type situation struct {
+	name string
+	run  func(t *testing.T, w *world) []error
+}
+
+func list(errs ...error) []error { return errs }
+
+// TestErrorsAreThoseOfPackageNet runs each situation with package net, on a
+// host's own loopback, and between two hosts.
+func TestErrorsAreThoseOfPackageNet(t *testing.T) {
+	for _, s := range allSituations() {
+		t.Run(s.name, func(t *testing.T) {
+			l := newLab(t, labConfig{})
+			k := kernelWorld()
+			var want []string
+			for _, err := range s.run(t, k) {
+				want = append(want, describe(err))
+			}
+			for name, w := range map[string]*world{
+				"loopback": stackWorld(l.server, l.server, "127.0.0.1", "127.0.0.1"),
+				"wire":     stackWorld(l.client, l.server, clientIP, serverIP),
+			} {
+				errs := s.run(t, w)
+				for i, err := range errs {
+					if got := describe(err); got != want[i] {
+						t.Errorf("%s, error %d:\n got %s\nwant %s", name, i, got, want[i])
+					}
+				}
+			}
+		})
+	}
+}
+
+func allSituations() []situation {
+	return slicesConcat(dialSituations, listenSituations, tcpSituations, udpSituations)
+}
+
+func slicesConcat(lists ...[]situation) (all []situation) {
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}

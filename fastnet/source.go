@@ -1,0 +1,34 @@
+package fastnet
+
+import (
+	"net/netip"
+
+	"github.com/fastnet-go/fastnet/stack/route"
+)
+
+// sortDestinations puts the addresses of a peer in the order in which to try
+// them (RFC 6724 section 6), by the stack's routes and addresses: package net's
+// resolver has sorted them by the kernel's.
+func (n *Network) sortDestinations(dsts []netip.Addr) {
+	if len(dsts) < 2 || n.host == nil {
+		return
+	}
+	var routes route.Table
+	for _, r := range n.host.Routes() {
+		routes.Add(r) // a copy of a table: nothing is there twice
+	}
+	addrs := make(map[int][]netip.Prefix)
+	for _, i := range n.host.Interfaces() {
+		addrs[i.Index] = i.Addrs
+	}
+	route.SortDestinations(dsts, func(dst netip.Addr) (netip.Addr, bool) {
+		if n.onKernel(dst) {
+			return dst, true
+		}
+		r, ok := routes.Lookup(dst)
+		if !ok {
+			return netip.Addr{}, false
+		}
+		return r.SelectSource(dst, addrs[r.Ifindex])
+	})
+}

@@ -1,0 +1,269 @@
+package fastnet
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/fastnet-go/fastnet/nic/fault"
+	"github.com/fastnet-go/fastnet/stack"
+)
+
+// virtual runs f in a bubble of virtual time with a lab whose poller is the
+// bubble's own. faults may be nil.
+func virtual(t *testing.T, faults *fault.Faults, f func(t *testing.T, l *lab)) {
+	synctest.Test(t, func(t *testing.T) {
+		poller := stack.NewPoller(stack.PollerConfig{})
+		t.Cleanup(func() { poller.Close() })
+		cfg := labConfig{poller: poller}
+		if faults != nil {
+			cfg.faults = &fault.Config{Seed: 1, Rx: *faults}
+		}
+		f(t, newLab(t, cfg))
+	})
+}
+
+// badLink is a link of 20 ms round trip that loses, reorders and duplicates.
+var badLink = &fault.Faults{Loss: 0.03, Reorder: 0.02, Duplicate: 0.02, Delay: 10 * time.Millisecond, Jitter: time.Millisecond}
+
+func TestHTTPOverABadLinkInVirtualTime(t *testing.T) {
+	virtual(t, badLink, func(t *testing.T, l *lab) {
+		ln, err := l.server.Listen("tcp", ":80")
+		require.NoError(t, err)
+		serve(t, ln, http.HandlerFunc(site))
+		c := client(t, l.client)
+		body := strings.Repeat("0123456789", 10_000)
+		for range 5 {
+			r, err := c.Post("http://"+serverIP+"/x", "text/plain", strings.NewReader(body))
+			require.NoError(t, err)
+			got, err := io.ReadAll(r.Body)
+			r.Body.Close()
+			require.NoError(t, err)
+			require.True(t, string(got) == "POST /x "+body+body+body)
+		}
+	})
+}
+
+func TestTLSOverABadLinkInVirtualTime(t *testing.T) {
+	clientTLS, serverTLS := tlsConfigs(t)
+	virtual(t, badLink, func(t *testing.T, l *lab) {
+		// The certificate is one for this century, which begins the bubble.
+		clientTLS, serverTLS := clientTLS.Clone(), serverTLS.Clone()
+		ln, err := l.server.Listen("tcp", ":443")
+		require.NoError(t, err)
+		tl := tls.NewListener(ln, serverTLS)
+		go echo(tl)
+		defer tl.Close()
+		raw, err := l.client.Dial("tcp", serverIP+":443")
+		require.NoError(t, err)
+		c := tls.Client(raw, clientTLS)
+		defer c.Close()
+		got := readAll(c)
+		data := strings.Repeat("secret", 20_000)
+		_, err = io.Copy(c, strings.NewReader(data))
+		require.NoError(t, err)
+		require.NoError(t, c.CloseWrite())
+		require.True(t, <-got == data)
+	})
+}
+
+func TestDeadlinesPassAtTheirTime(t *testing.T) {
+	virtual(t, nil, func(t *testing.T, l *lab) {
+		c, s := l.connect(t, "tcp", serverIP+":0")
+		for _, d := range []time.Duration{time.Millisecond, time.Second, time.Hour, 48 * time.Hour} {
+			start := time.Now()
+			require.NoError(t, c.SetReadDeadline(start.Add(d)))
+			_, err := c.Read(make([]byte, 1))
+			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			late := time.Since(start) - d
+			require.True(t, late >= 0 && late <= d/100+10*time.Millisecond, "%v: %v late", d, late)
+		}
+		// A write waits as long for a peer that does not read.
+		start := time.Now()
+		require.NoError(t, c.SetWriteDeadline(start.Add(time.Minute)))
+		n, err := c.Write(make([]byte, 64<<20))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.NotZero(t, n)
+		require.InDelta(t, time.Minute, time.Since(start), float64(time.Second))
+		// What it wrote is not lost.
+		require.NoError(t, c.CloseWrite())
+		got, err := io.Copy(io.Discard, s)
+		require.NoError(t, err)
+		require.Equal(t, int64(n), got)
+	})
+}
+
+func TestSilentPeerIsGivenUpByKeepAlive(t *testing.T) {
+	virtual(t, nil, func(t *testing.T, l *lab) {
+		c, _ := l.connect(t, "tcp", serverIP+":0")
+		start := time.Now()
+		time.AfterFunc(time.Minute, func() { l.wire.Port(1).SetUp(false) })
+		_, err := c.Read(make([]byte, 1))
+		require.ErrorIs(t, err, syscall.ETIMEDOUT)
+		require.ErrorContains(t, err, "read: connection timed out")
+		// 15 s idle, then nine probes 15 s apart.
+		took := time.Since(start) - time.Minute
+		require.True(t, took > 130*time.Second && took < 170*time.Second, "%v", took)
+	})
+}
+
+func TestIdleConnectionStaysByKeepAlive(t *testing.T) {
+	virtual(t, nil, func(t *testing.T, l *lab) {
+		c, s := l.connect(t, "tcp", serverIP+":0")
+		go func() {
+			time.Sleep(24 * time.Hour)
+			s.Write([]byte("x"))
+		}()
+		_, err := c.Read(make([]byte, 1))
+		require.NoError(t, err)
+		require.NotZero(t, l.wire.Port(0).Queues()[0].Stats().TxPackets)
+	})
+}
+
+func TestDialGivesUpWhenNobodyAnswers(t *testing.T) {
+	virtual(t, nil, func(t *testing.T, l *lab) {
+		start := time.Now()
+		_, err := l.client.Dial("tcp", "10.0.0.99:80")
+		require.EqualError(t, err, "dial tcp 10.0.0.99:80: connect: no route to host")
+		require.Less(t, time.Since(start), 10*time.Second)
+
+		// A host that is there and says nothing.
+		c, s := l.connect(t, "tcp", serverIP+":0")
+		c.Close()
+		s.Close()
+		l.wire.Port(1).SetUp(false)
+		start = time.Now()
+		_, err = l.client.Dial("tcp", serverIP+":80")
+		require.Error(t, err)
+		t.Logf("%v after %v", err, time.Since(start))
+
+		start = time.Now()
+		_, err = l.client.DialTimeout("tcp", serverIP+":80", 5*time.Second)
+		require.Equal(t, 5*time.Second, time.Since(start).Round(time.Millisecond))
+		require.True(t, err.(net.Error).Timeout())
+	})
+}
+
+func TestCancelledRequestEndsAtOnce(t *testing.T) {
+	virtual(t, badLink, func(t *testing.T, l *lab) {
+		ln, err := l.server.Listen("tcp", ":80")
+		require.NoError(t, err)
+		serve(t, ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done() // the server notices that the client has gone
+		}))
+		c := client(t, l.client)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		start := time.Now()
+		req, err := http.NewRequestWithContext(ctx, "GET", "http://"+serverIP+"/", nil)
+		require.NoError(t, err)
+		_, err = c.Do(req)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 3*time.Second, time.Since(start).Round(100*time.Millisecond))
+	})
+}
+
+// nameServer is a resolver whose answers for every name are addrs.
+func nameServer(addrs ...string) *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		c, s := net.Pipe()
+		go func() {
+			defer s.Close()
+			answer(s, addrs)
+		}()
+		return c, nil
+	}}
+}
+
+// answer answers one query in the form of DNS over TCP (RFC 1035 section 4.2.2).
+func answer(s net.Conn, addrs []string) {
+	var length [2]byte
+	if _, err := io.ReadFull(s, length[:]); err != nil {
+		return
+	}
+	query := make([]byte, int(length[0])<<8|int(length[1]))
+	if _, err := io.ReadFull(s, query); err != nil {
+		return
+	}
+	var m dnsmessage.Message
+	if m.Unpack(query) != nil {
+		return
+	}
+	m.Response, m.RecursionAvailable = true, true
+	q := m.Questions[0]
+	for _, a := range addrs {
+		addr := netip.MustParseAddr(a)
+		h := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 60}
+		switch {
+		case q.Type == dnsmessage.TypeA && addr.Is4():
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: h, Body: &dnsmessage.AResource{A: addr.As4()}})
+		case q.Type == dnsmessage.TypeAAAA && addr.Is6():
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: h, Body: &dnsmessage.AAAAResource{AAAA: addr.As16()}})
+		}
+	}
+	m.Additionals = nil
+	b, err := m.Pack()
+	if err != nil {
+		return
+	}
+	s.Write(append([]byte{byte(len(b) >> 8), byte(len(b))}, b...))
+}
+
+func TestHappyEyeballs(t *testing.T) {
+	virtual(t, nil, func(t *testing.T, l *lab) {
+		ln, err := l.server.Listen("tcp", ":80")
+		require.NoError(t, err)
+		defer ln.Close()
+		go echo(ln)
+		for _, c := range []struct {
+			addrs []string
+			d     Dialer
+			want  string
+			after time.Duration
+		}{
+			{[]string{serverIP, serverIP6}, Dialer{}, serverIP6, 0},
+			{[]string{serverIP, "fd00::99"}, Dialer{}, serverIP, 300 * time.Millisecond},
+			{[]string{serverIP, "fd00::99"}, Dialer{FallbackDelay: time.Second}, serverIP, time.Second},
+			{[]string{serverIP, "2001:db8::1"}, Dialer{}, serverIP, 0}, // no route: it is not even tried first
+			{[]string{serverIP, "fd00::98", "fd00::99"}, Dialer{}, serverIP, 300 * time.Millisecond},
+		} {
+			c.d.Resolver = nameServer(c.addrs...)
+			start := time.Now()
+			conn, err := l.client.DialWith(t.Context(), &c.d, "tcp", "name.example:80")
+			require.NoError(t, err)
+			require.Equal(t, net.JoinHostPort(c.want, "80"), conn.RemoteAddr().String(), fmt.Sprint(c.addrs))
+			require.Equal(t, c.after, time.Since(start).Round(50*time.Millisecond), fmt.Sprint(c.addrs))
+			require.NoError(t, conn.Close())
+		}
+
+		// One after the other, with equal shares of the time.
+		d := Dialer{Resolver: nameServer(serverIP, "fd00::99"), FallbackDelay: -1, Timeout: 4 * time.Second}
+		start := time.Now()
+		conn, err := l.client.DialWith(t.Context(), &d, "tcp", "name.example:80")
+		require.NoError(t, err)
+		require.Equal(t, 2*time.Second, time.Since(start).Round(50*time.Millisecond))
+		conn.Close()
+
+		// Only of one family.
+		for network, want := range map[string]string{"tcp4": serverIP, "tcp6": serverIP6} {
+			d := Dialer{Resolver: nameServer(serverIP6, serverIP)}
+			conn, err := l.client.DialWith(t.Context(), &d, network, "name.example:80")
+			require.NoError(t, err)
+			require.Equal(t, net.JoinHostPort(want, "80"), conn.RemoteAddr().String())
+			conn.Close()
+		}
+	})
+}

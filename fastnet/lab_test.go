@@ -22,7 +22,7 @@ import (
 // The two hosts of a lab.
 const (
 	clientIP, serverIP   = "10.0.0.1", "10.0.0.2"
-	clientIP6, serverIP6 = "fd00::1", "fd00::2"
+	clientIP6, serverIP6 = "2001:db8::1", "2001:db8::2"
 )
 
 // lab is two networks on a wire. When its test ends it checks that nothing is

@@ -57,15 +57,16 @@ func (n *Network) resolve(ctx context.Context, r *Resolver, network, address str
 		if err != nil {
 			return nil, err
 		}
-		if a, err := netip.ParseAddr(host); err == nil && a == netip.IPv6Unspecified() && network[len(network)-1] != '6' {
+		literal, notLiteral := netip.ParseAddr(host)
+		switch {
+		case notLiteral != nil && dial:
+			n.sortDestinations(ips)
+		case literal == netip.IPv6Unspecified() && network[len(network)-1] != '6':
 			// Package net falls back to 0.0.0.0 where "::" cannot be dialled.
 			ips = append(ips, netip.IPv4Unspecified())
 		}
 		if len(ips) == 0 {
 			return nil, &AddrError{Err: errNoSuitable, Addr: host}
-		}
-		if dial {
-			n.sortDestinations(ips)
 		}
 		for _, ip := range ips {
 			addrs = append(addrs, newAddr(IP(ip.AsSlice()).To16(), ip.Zone()))

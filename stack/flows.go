@@ -57,22 +57,31 @@ func (t *flowTable) insert(f, old *flow) bool {
 	f.hash = f.key.hash(&t.key)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	cur := t.lookup(&f.key)
-	if cur != old {
-		return false
-	}
 	b := *t.buckets.Load()
 	if t.n > 2*len(b) {
 		b = t.grow(b)
+	}
+	cur := t.lookup(&f.key)
+	if !cur.same(old) {
+		return false
 	}
 	head := &b[f.hash&uint64(len(b)-1)]
 	f.next.Store(head.Load())
 	head.Store(f)
 	t.n++
-	if old != nil {
-		t.unlink(old) // after: a look-up finds one or the other
+	if cur != nil {
+		t.unlink(cur) // after: a look-up finds one or the other
 	}
 	return true
+}
+
+// same reports whether two entries are of the same connection or record. grow
+// makes new entries, so that pointers do not tell.
+func (f *flow) same(o *flow) bool {
+	if f == nil || o == nil {
+		return f == o
+	}
+	return f.conn == o.conn && f.timeWait == o.timeWait
 }
 
 // remove takes the flow with the tuple k out, if it is conn's or tw's.

@@ -143,9 +143,9 @@ func (q *queue) receiveARP(p *nic.Packet, now time.Duration) {
 			header.PutARP(b, header.ARPReply, i.mac, target, mac, sender)
 		})
 	default:
-		// An announcement, or a reply to somebody else: it may refresh what
-		// is known, but not overwrite it.
-		i.neighbors.Advertised(sender, mac, false, false, now)
+		// An announcement, or a reply to somebody else. The cache believes
+		// it of an entry that is not live, and probes one that is.
+		i.neighbors.Advertised(sender, mac, false, true, now)
 	}
 	q.host.carryOut(i, now)
 }
@@ -228,7 +228,7 @@ func (q *queue) receiveAdvertisement(ip header.IPv6, m header.ICMPv6, now time.D
 		return false
 	}
 	target := a.TargetAddr()
-	if o.HasTargetLink && !q.iface.hasAddr(target) {
+	if !q.iface.hasAddr(target) { // without the option: a zero address
 		q.iface.neighbors.Advertised(target, o.TargetLink, a.Solicited(), a.Override(), now)
 		q.host.carryOut(q.iface, now)
 	}

@@ -197,13 +197,13 @@ func (r *receiveQueue) learn(found bool) {
 func (c *TCPConn) Read(b []byte) (int, error) {
 	r := &c.rq
 	r.mu.Lock()
+	if len(b) == 0 && !r.closed {
+		r.mu.Unlock()
+		return 0, nil
+	}
 	if err := r.status(); err != nil {
 		r.mu.Unlock()
 		return 0, err
-	}
-	if len(b) == 0 {
-		r.mu.Unlock()
-		return 0, nil
 	}
 	if r.head == nil && r.end == nil && !r.shut {
 		if err := c.awaitData(); err != nil {
@@ -217,7 +217,7 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 			err = io.EOF // shut
 		}
 		r.mu.Unlock()
-		return 0, err
+		return 0, c.once(err, io.EOF)
 	}
 	n := r.read(b)
 	update := r.drained >= r.limit/4

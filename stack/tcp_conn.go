@@ -29,6 +29,8 @@ type TCPConn struct {
 	mu      sync.Mutex // the connection's lock: see conn_lock.go
 	pending atomic.Uint32
 
+	reported atomic.Bool // a call has returned the error that ended it
+
 	// Under the lock.
 	core        tcp.Conn
 	path        path

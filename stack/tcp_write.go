@@ -53,16 +53,23 @@ func (w *writeQueue) status() error {
 	case w.expired:
 		return errDeadline
 	case w.conn.sendErr != nil:
-		err := w.conn.sendErr
-		if w.conn.established {
-			// A reset is reported once; after that the pipe is broken.
-			w.conn.sendErr = errBrokenPipe
+		if !w.conn.established {
+			return w.conn.sendErr
 		}
-		return err
+		return w.conn.once(w.conn.sendErr, errBrokenPipe)
 	case w.shut:
 		return errBrokenPipe
 	}
 	return nil
+}
+
+// once returns err the first time that a call reports why the connection ended,
+// and then after that: as in Linux, Read and Write share one report.
+func (c *TCPConn) once(err, then error) error {
+	if err == errEOF || err == errBrokenPipe || err == ErrClosed || !c.reported.Swap(true) {
+		return err
+	}
+	return then
 }
 
 // Write queues all of b for transmission. It blocks while the send buffer is
@@ -83,17 +90,22 @@ func (c *TCPConn) WriteBuffers(bufs [][]byte) (int64, error) {
 	defer c.wq.serial.Unlock()
 	c.lock()
 	defer c.unlock()
+	if err := c.wq.status(); err != nil {
+		return 0, err
+	}
 	var total int64
 	for i, b := range bufs {
-		// All that fits goes into the send buffer before segments are made.
-		if i < len(bufs)-1 && c.wq.status() == nil {
-			if n := c.core.Write(b); n == len(b) {
-				total += int64(n)
-				continue
-			} else {
-				total += int64(n)
-				b = b[n:]
-			}
+		// What fits goes into the send buffer before segments are made of it.
+		if n := c.core.Write(b); i < len(bufs)-1 && n == len(b) {
+			total += int64(n)
+			continue
+		} else if n > 0 {
+			c.output(c.host.now())
+			total += int64(n)
+			b = b[n:]
+		}
+		if len(b) == 0 {
+			continue
 		}
 		n, err := c.write(b)
 		total += int64(n)

@@ -14,9 +14,6 @@ const maxDatagram = 65535 - header.IPv4MinLen - header.UDPLen
 
 // Write sends a datagram to the peer of a connected socket.
 func (u *UDPConn) Write(b []byte) (int, error) {
-	if !u.remote.IsValid() {
-		return 0, syscall.EDESTADDRREQ
-	}
 	return u.send(b, u.remote)
 }
 
@@ -52,6 +49,9 @@ func (u *UDPConn) send(b []byte, dst netip.AddrPort) (int, error) {
 	defer u.sendMu.Unlock()
 	if u.sendExpired || u.sendUntil <= now {
 		return 0, errDeadline
+	}
+	if !dst.IsValid() && dst == u.remote {
+		return 0, syscall.EDESTADDRREQ
 	}
 	ip := dst.Addr().Unmap()
 	switch {

@@ -29,6 +29,8 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // an operation failed, or a file could not be written
 	exitUsage  = 2
+
+	exitInterrupted = 128 + int(syscall.SIGINT)
 )
 
 type options struct {
@@ -89,8 +91,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if n := writeErrors(stderr, summaries); n > 0 {
 		failed = true
 	}
-	if failed {
+	switch {
+	case failed:
 		return exitFailed
+	case ctx.Err() != nil:
+		return exitInterrupted
 	}
 	return exitOK
 }

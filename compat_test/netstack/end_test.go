@@ -105,7 +105,7 @@ var lossy = []linkKind{
 	{name: "every fault", lossy: true, faults: fault.Faults{
 		Loss: .01, Corrupt: .01, CorruptFrom: 14, Duplicate: .02, Reorder: .05, Delay: time.Millisecond, Jitter: time.Millisecond,
 	}},
-	{name: "long and narrow", lossy: true, faults: fault.Faults{Delay: 10 * time.Millisecond, Rate: 50_000_000, Queue: 32 << 10}},
+	{name: "long and narrow", lossy: true, faults: fault.Faults{Delay: 10 * time.Millisecond, Rate: 50_000_000, Queue: 64 << 10}},
 }
 
 // few are enough where what a test does hardly depends on the link.
@@ -156,6 +156,7 @@ func forEachNetwork(t *testing.T, links []linkKind, test func(*testing.T, *netwo
 			for _, f := range families {
 				for _, k := range links {
 					t.Run(f.name+"/"+k.name, func(t *testing.T) {
+						t.Parallel() // most of the time passes in timeouts
 						test(t, newNetwork(t, p, k, f.server, f.client))
 					})
 				}

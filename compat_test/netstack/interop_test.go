@@ -198,6 +198,29 @@ func TestResetReachesTheBlockedReader(t *testing.T) {
 	})
 }
 
+// What arrived before a RST stays readable, and then the RST shows.
+func TestDataBeforeAResetIsNotLost(t *testing.T) {
+	forEachNetwork(t, few, func(t *testing.T, n *network) {
+		client, server := n.connect(t)
+		if _, theirs := server.(*Conn); theirs {
+			client, server = server, client
+		}
+		if _, theirs := server.(*Conn); theirs {
+			t.Skip("netstack drops what it has received")
+		}
+		_, err := client.Write([]byte("last words"))
+		require.NoError(t, err)
+		reset(t, client)
+		time.Sleep(20 * time.Millisecond) // the RST overtakes a Read that starts later
+		b := make([]byte, 100)
+		k, err := io.ReadFull(server, b[:10])
+		require.NoError(t, err)
+		require.Equal(t, "last words", string(b[:k]))
+		_, err = server.Read(b)
+		require.True(t, isErrno(err, syscall.ECONNRESET), "%v", err)
+	})
+}
+
 // Close with unread data resets the connection, for the peer must learn that
 // not everything arrived (RFC 2525, section 2.17).
 func TestCloseWithUnreadDataResets(t *testing.T) {

@@ -163,7 +163,7 @@ func setTapHost(c *Config, v string) error {
 }
 
 func setTapName(c *Config, v string) error {
-	if v == "" || len(v) > 15 || strings.ContainsAny(v, "/ :%") {
+	if v == "" || len(v) > 15 || strings.ContainsAny(v, "/ :") {
 		return fmt.Errorf("not an interface's name")
 	}
 	c.Tap.Name = v

@@ -136,7 +136,7 @@ func (n *Network) dialOne(ctx context.Context, d *Dialer, network string, ra Add
 // dialAddrs checks the two ends of a connection as package net and the kernel
 // do, and returns what the stack is to be given. A local address that is not
 // valid, or has no port, is for the stack to choose.
-func dialAddrs(network string, laddr, raddr endpoint) (f family, local, remote netip.AddrPort, err error) {
+func (n *Network) dialAddrs(network string, laddr, raddr endpoint) (f family, local, remote netip.AddrPort, err error) {
 	f = dialFamily(network, laddr, raddr)
 	v6only := network[len(network)-1] == '6'
 	if laddr.set {
@@ -152,6 +152,13 @@ func dialAddrs(network string, laddr, raddr endpoint) (f family, local, remote n
 	}
 	remote = toLocal(remote)
 	mixed := local.IsValid() && !local.Addr().IsUnspecified() && local.Addr().Unmap().Is4() != remote.Addr().Unmap().Is4()
+	if mixed && !n.owns(local.Addr().Unmap()) {
+		return f, local, remote, os.NewSyscallError("bind", syscall.EADDRNOTAVAIL)
+	}
+	if mixed && local.Addr().Is4In6() {
+		// Bound to an IPv4 address the socket has become one for IPv4.
+		return f, local, remote, os.NewSyscallError("connect", syscall.EAFNOSUPPORT)
+	}
 	if v6only && remote.Addr().Is4In6() || mixed {
 		return f, local, remote, os.NewSyscallError("connect", syscall.ENETUNREACH)
 	}
@@ -175,7 +182,7 @@ func (d *Dialer) controlled() bool { return d.Control != nil || d.ControlContext
 
 func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr, raddr *TCPAddr) (*TCPConn, error) {
 	l, r := tcpEndpoint(laddr), tcpEndpoint(raddr)
-	f, local, remote, err := dialAddrs(network, l, r)
+	f, local, remote, err := n.dialAddrs(network, l, r)
 	if n.onKernel(remote.Addr()) || n.host == nil {
 		c, err := n.dialKernel(ctx, d, network, opAddr(laddr), raddr)
 		if err != nil {
@@ -204,7 +211,7 @@ func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr,
 
 func (n *Network) dialUDP(ctx context.Context, d *Dialer, network string, laddr, raddr *UDPAddr) (*UDPConn, error) {
 	l, r := udpEndpoint(laddr), udpEndpoint(raddr)
-	f, local, remote, err := dialAddrs(network, l, r)
+	f, local, remote, err := n.dialAddrs(network, l, r)
 	if n.onKernel(remote.Addr()) || n.host == nil {
 		c, err := n.dialKernel(ctx, d, network, opAddr(laddr), raddr)
 		if err != nil {

@@ -65,9 +65,14 @@ var dialSituations = []situation{
 		)
 	}},
 	{"dial from an address of another kind", func(t *testing.T, w *world) []error {
-		v6 := &net.TCPAddr{IP: net.IPv6loopback}
+		other := &net.TCPAddr{IP: net.IPv6loopback}
+		if net.ParseIP(w.serverIP).To4() == nil {
+			other.IP = net.IPv4(127, 0, 0, 1)
+		}
 		return list(
-			errOf(w.dial(t.Context(), &net.Dialer{LocalAddr: v6}, "tcp", w.server(80))),
+			errOf(w.dialTCP("tcp", other, &net.TCPAddr{IP: net.ParseIP(w.serverIP), Port: 80})),
+			errOf(w.dialUDP("udp", &net.UDPAddr{IP: other.IP}, &net.UDPAddr{IP: net.ParseIP(w.serverIP), Port: 80})),
+			errOf(w.dial(t.Context(), &net.Dialer{LocalAddr: other}, "tcp", w.server(80))),
 			errOf(w.dial(t.Context(), &net.Dialer{LocalAddr: &net.UDPAddr{}}, "tcp", w.server(80))),
 			errOf(w.dial(t.Context(), &net.Dialer{LocalAddr: &net.TCPAddr{}}, "udp", w.server(80))),
 			errOf(w.dial(t.Context(), &net.Dialer{LocalAddr: &net.UnixAddr{Name: "x", Net: "unix"}}, "tcp", w.server(80))),

@@ -67,10 +67,10 @@ type udpConn interface {
 	SetWriteBuffer(int) error
 }
 
-// kernelWorld is package net on the kernel's loopback.
-func kernelWorld() *world {
+// kernelWorld is package net on the kernel's loopback, by its address ip.
+func kernelWorld(ip string) *world {
 	return &world{
-		serverIP: "127.0.0.1", clientIP: "127.0.0.1",
+		serverIP: ip, clientIP: ip,
 		listen: net.Listen, listenPacket: net.ListenPacket,
 		listenTCP: func(n string, a *net.TCPAddr) (tcpListener, error) { return net.ListenTCP(n, a) },
 		listenUDP: func(n string, a *net.UDPAddr) (udpConn, error) { return net.ListenUDP(n, a) },
@@ -129,7 +129,7 @@ func (w *world) freePort(t *testing.T, network string) int {
 
 var (
 	portNumber  = regexp.MustCompile(`:\d{4,5}\b`)
-	hostAddress = regexp.MustCompile(`\b(127\.0\.0\.1|10\.0\.0\.[12])\b`)
+	hostAddress = regexp.MustCompile(`\b(127\.0\.0\.1|10\.0\.0\.[12]|2001:db8::[12])\b|::1\b`)
 )
 
 // describe writes down all that a program can see of an error, with the
@@ -199,23 +199,36 @@ func TestErrorsAreThoseOfPackageNet(t *testing.T) {
 	for _, s := range allSituations() {
 		t.Run(s.name, func(t *testing.T) {
 			l := newLab(t, labConfig{})
-			k := kernelWorld()
-			var want []string
-			for _, err := range s.run(t, k) {
-				want = append(want, describe(err))
-			}
-			for name, w := range map[string]*world{
+			compare(t, s, kernelWorld("127.0.0.1"), map[string]*world{
 				"loopback": stackWorld(l.server, l.server, "127.0.0.1", "127.0.0.1"),
 				"wire":     stackWorld(l.client, l.server, clientIP, serverIP),
-			} {
-				errs := s.run(t, w)
-				for i, err := range errs {
-					if got := describe(err); got != want[i] {
-						t.Errorf("%s, error %d:\n got %s\nwant %s", name, i, got, want[i])
-					}
-				}
+			})
+			if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
+				return // a kernel without IPv6
+			} else {
+				l.Close()
 			}
+			compare(t, s, kernelWorld("::1"), map[string]*world{
+				"IPv6 loopback": stackWorld(l.server, l.server, "::1", "::1"),
+				"IPv6 wire":     stackWorld(l.client, l.server, clientIP6, serverIP6),
+			})
 		})
+	}
+}
+
+// compare runs s in the kernel's world and in others.
+func compare(t *testing.T, s situation, kernel *world, others map[string]*world) {
+	t.Helper()
+	var want []string
+	for _, err := range s.run(t, kernel) {
+		want = append(want, describe(err))
+	}
+	for name, w := range others {
+		for i, err := range s.run(t, w) {
+			if got := describe(err); got != want[i] {
+				t.Errorf("%s, error %d:\n got %s\nwant %s", name, i, got, want[i])
+			}
+		}
 	}
 }
 

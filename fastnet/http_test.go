@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fastnet-go/fastnet/nic/wire"
 )
 
 // serve serves h until the test ends.
@@ -59,7 +61,15 @@ func site(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestHTTPBetweenTwoNetworks(t *testing.T) {
-	l := newLab(t, labConfig{})
+	for name, cfg := range map[string]wire.Config{
+		"plain": {}, "jumbo frames": {MTU: 9000}, "small frames": {MTU: 1280}, "short rings": {Ring: 32},
+		"checksum offload": {Checksum: true}, "segmentation offload": {TSO: true}, "three queues": {Queues: 3},
+	} {
+		t.Run(name, func(t *testing.T) { testHTTP(t, newLab(t, labConfig{wire: cfg})) })
+	}
+}
+
+func testHTTP(t *testing.T, l *lab) {
 	for _, host := range []string{serverIP, "[" + serverIP6 + "]"} {
 		ln, err := l.server.Listen("tcp", host+":0")
 		require.NoError(t, err)

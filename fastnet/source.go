@@ -6,6 +6,21 @@ import (
 	"github.com/fastnet-go/fastnet/stack/route"
 )
 
+// owns reports whether a is an address of the host's.
+func (n *Network) owns(a netip.Addr) bool {
+	if n.host == nil || a.IsLoopback() {
+		return true
+	}
+	for _, i := range n.host.Interfaces() {
+		for _, p := range i.Addrs {
+			if p.Addr() == a {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // sortDestinations puts the addresses of a peer in the order in which to try
 // them (RFC 6724 section 6), by the stack's routes and addresses: package net's
 // resolver has sorted them by the kernel's.

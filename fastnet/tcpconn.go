@@ -265,7 +265,7 @@ func (c *TCPConn) MultipathTCP() (bool, error) {
 // File returns a copy of the descriptor. A socket of the stack's has none:
 // then the error is ENOTSUP, for which errors.Is(err, errors.ErrUnsupported)
 // holds.
-func (c *TCPConn) File() (*os.File, error) {
+func (c *TCPConn) File() (f *os.File, err error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL
 	}

@@ -125,7 +125,7 @@ func (l *TCPListener) SetDeadline(t time.Time) error {
 }
 
 // File is as TCPConn.File.
-func (l *TCPListener) File() (*os.File, error) {
+func (l *TCPListener) File() (f *os.File, err error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL
 	}

@@ -167,7 +167,7 @@ func (c *UDPConn) SetWriteBuffer(bytes int) error {
 }
 
 // File is as TCPConn.File.
-func (c *UDPConn) File() (*os.File, error) {
+func (c *UDPConn) File() (f *os.File, err error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL
 	}

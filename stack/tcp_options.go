@@ -49,7 +49,8 @@ func (h *Host) makeTCPConfig(o *TCPOptions) *tcp.Config {
 	d := &h.cfg.TCP
 	c := tcp.DefaultConfig()
 	c.Pool = h.chunks
-	c.SndBuf, c.RcvBuf, c.RcvBufMax = d.SndBuf, d.RcvBuf, maxRcvBuf
+	// A window below the unit of the window scale could not be stated.
+	c.SndBuf, c.RcvBuf, c.RcvBufMax = d.SndBuf, max(d.RcvBuf, minBuffer), maxRcvBuf
 	if o.SndBuf > 0 {
 		c.SndBuf = max(o.SndBuf, minBuffer)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,24 @@ func TestWorkloadsRunOnEveryRow(t *testing.T) {
 				require.Positive(t, s.Wall)
 			})
 		}
+	}
+}
+
+// What a measurement leaves running would slow the next row's.
+func TestAMeasurementLeavesNoGoroutineBehind(t *testing.T) {
+	for _, row := range rows {
+		t.Run(row.Name, func(t *testing.T) {
+			before := runtime.NumGoroutine()
+			for _, wl := range workloads {
+				if !row.Runs(wl) {
+					continue
+				}
+				_, err := measureOne(context.Background(), row, wl, 10*time.Millisecond)
+				require.NoError(t, err)
+			}
+			require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, // the one that Eventually starts
+				10*time.Second, 10*time.Millisecond, "more than %d goroutines", before)
+		})
 	}
 }
 

@@ -77,7 +77,9 @@ func staticcheck(t *tally) {
 		t.skip("staticcheck", tool+" cannot be had here: "+lastLine(out))
 		return
 	}
-	command(t, "staticcheck of .", ".", nil, "go", "run", tool, "./...")
+	for _, dir := range modules {
+		command(t, "staticcheck of "+dir, dir, nil, "go", "run", tool, "./...")
+	}
 }
 
 // layers checks what may import what. A package's tests may do as they like.

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 )
 
@@ -40,6 +40,18 @@ func goTest(t *tally, dir string, args ...string) {
 	case err != nil && (t.failed == before || !errors.As(err, &exit)):
 		t.fail("go test", fmt.Sprintf("%v\n%s", err, stderr.String()))
 	}
+}
+
+// race runs all tests with the race detector, or without where it is not to be
+// had: except on macOS it is linked by a C compiler.
+func race(t *tally) {
+	out, err := exec.Command("go", "env", "CGO_ENABLED").Output()
+	if err == nil && strings.TrimSpace(string(out)) == "0" && runtime.GOOS != "darwin" {
+		t.skip("race detector", "no C compiler, with which the race detector is linked (Debian: apt-get install gcc libc6-dev): the tests ran without")
+		goTest(t, ".", "-short", "./...")
+		return
+	}
+	goTest(t, ".", "-race", "-short", "./...")
 }
 
 // event is a line of go test -json: see "go doc test2json".
@@ -215,7 +227,6 @@ func compat(t *tally) {
 	const dir = "compat_test"
 	cmd := exec.Command("go", "list", "-deps", "-test", "./...")
 	cmd.Dir = dir
-	cmd.Env = os.Environ()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		if unreachable(out) {
 			t.skip(dir, "its modules cannot be downloaded: "+lastLine(out))

@@ -67,7 +67,7 @@ func main() {
 func steps() []step {
 	list := checks()
 	return append(list,
-		step{"race", "go test -race -short ./...", func(t *tally) { goTest(t, ".", "-race", "-short", "./...") }},
+		step{"race", "go test -race -short ./...", race},
 		step{"simulation", "go test ./stack/...: all seeds, without the race detector", func(t *tally) { goTest(t, ".", "./stack/...") }},
 		step{"compat", "go test ./... in compat_test: against package net and other stacks", compat},
 	)

@@ -15,6 +15,8 @@ type pipePair struct {
 	cfg  Config
 	a, b Conn
 	now  time.Duration
+
+	count int
 }
 
 func newPair(t testing.TB, change func(cfg *Config)) *pipePair {
@@ -69,10 +71,57 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 }
 
 func TestExchangeAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("sync.Pool drops under the race detector")
+	}
 	p := newPair(t, nil)
 	msg := make([]byte, 100)
 	p.exchange(msg)
 	require.Zero(t, testing.AllocsPerRun(1000, func() { p.exchange(msg) }))
+}
+
+// lossy moves data from a to b, of which each tenth segment is lost.
+func (p *pipePair) lossy(data []byte) {
+	for left := data; len(left) > 0 || p.a.una != p.a.sq.end; {
+		left = left[p.a.Write(left):]
+		p.now += time.Millisecond
+		if p.now >= p.a.Deadline() {
+			p.a.Tick(p.now)
+		}
+		var seg Segment
+		var bufs [8][]byte
+		for p.a.Next(&seg, 1448, p.now) {
+			p.a.Sent(&seg, p.now)
+			if p.count++; p.count%10 == 0 {
+				continue
+			}
+			p.a.Slices(&seg, &bufs)
+			seg.Payload = bufs[0]
+			p.b.Input(&seg, p.now)
+			for b := p.b.Reassembled(); b != nil; b = p.b.Reassembled() {
+				p.b.Consume(len(b))
+			}
+		}
+		p.b.SetRcvSpace(1 << 20)
+		p.b.FlushAck()
+		for p.carry(&p.b, &p.a) {
+		}
+	}
+}
+
+func TestRecoveryAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("sync.Pool drops under the race detector")
+	}
+	p := newPair(t, nil)
+	data := make([]byte, 1448*100)
+	for range 10 {
+		p.lossy(data)
+	}
+	require.Zero(t, testing.AllocsPerRun(50, func() { p.lossy(data) }))
+	require.NotZero(t, p.a.Info().Recoveries)
+	require.NotZero(t, p.b.Info().OutOfOrder)
+	require.Zero(t, p.pool.InUse())
 }
 
 // BenchmarkExchange is a request and a reply: two segments through Write, Next,

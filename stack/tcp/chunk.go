@@ -18,7 +18,7 @@ type chunk struct {
 	next  *chunk
 	seq   Seq
 	r, w  int32
-	shard uint8 // of ChunkPool.inUse
+	shard uint8 // of the pool
 	buf   []byte
 }
 
@@ -35,60 +35,95 @@ func (c *chunk) append(p []byte) int {
 	return n
 }
 
-// poolShards is over how many cache lines the count of chunks is spread.
+// poolShards is over how many free lists a pool is spread. A connection keeps to
+// one, whose mutex is then nearly always free: who takes or gives back a chunk
+// holds the connection's lock.
 const poolShards = 16
 
+// A shard keeps at most so many free chunks, enough for a connection with a send
+// buffer of 2 MiB; the garbage collector gets the others.
+const (
+	maxFreeSmall = 128
+	maxFreeLarge = 64
+)
+
 // ChunkPool hands out the memory of connections. It is safe for concurrent
-// use, and what is free in it is left to the garbage collector. The zero value
-// is ready; it must not be copied.
+// use. It does not lean on sync.Pool for chunks, which every other garbage
+// collection empties: then a bulk transfer allocates them again and again, and
+// that brings on the next collection. The zero value is ready; it must not be
+// copied.
 type ChunkPool struct {
-	small, large sync.Pool // *chunk
-	rx           sync.Pool // *reassembly
-	sb           sync.Pool // *scoreboard
-	born         atomic.Uint32
-	inUse        [poolShards]paddedCount
+	shards [poolShards]chunkShard
+	rx     sync.Pool // *reassembly
+	sb     sync.Pool // *scoreboard
+	others atomic.Int64
 }
 
-// paddedCount is a counter alone on its cache line.
-type paddedCount struct {
-	n atomic.Int64
-	_ [56]byte
+// chunkShard is a part of a pool, on cache lines of its own.
+type chunkShard struct {
+	mu           sync.Mutex
+	small, large freeList
+	inUse        int
+	_            [64]byte
+}
+
+type freeList struct {
+	head *chunk
+	n    int
 }
 
 // InUse is how many chunks, reassembly queues and scoreboards connections hold.
 func (p *ChunkPool) InUse() int {
-	var n int64
-	for i := range p.inUse {
-		n += p.inUse[i].n.Load()
+	n := int(p.others.Load())
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.mu.Lock()
+		n += s.inUse
+		s.mu.Unlock()
 	}
-	return int(n)
+	return n
 }
 
 // get returns an empty chunk whose first octet will be seq; large if more than
-// a small one holds is wanted.
-func (p *ChunkPool) get(seq Seq, want int) *chunk {
-	pool, size := &p.small, smallChunk
+// a small one holds is wanted. shard is any number that the connection keeps to.
+func (p *ChunkPool) get(shard uint8, seq Seq, want int) *chunk {
+	shard %= poolShards
+	s := &p.shards[shard]
+	list, size := &s.small, smallChunk
 	if want > smallChunk {
-		pool, size = &p.large, largeChunk
+		list, size = &s.large, largeChunk
 	}
-	c, _ := pool.Get().(*chunk)
+	s.mu.Lock()
+	s.inUse++
+	c := list.head
+	if c != nil {
+		list.head = c.next
+		list.n--
+	}
+	s.mu.Unlock()
 	if c == nil {
-		c = &chunk{buf: make([]byte, size), shard: uint8(p.born.Add(1) % poolShards)}
+		return &chunk{buf: make([]byte, size), seq: seq, shard: shard}
 	}
+	c.next, c.r, c.w = nil, 0, 0
 	c.seq = seq
-	p.inUse[c.shard].n.Add(1)
 	return c
 }
 
 // put takes a chunk back.
 func (p *ChunkPool) put(c *chunk) {
-	c.next, c.r, c.w = nil, 0, 0
-	p.inUse[c.shard].n.Add(-1)
-	if len(c.buf) == smallChunk {
-		p.small.Put(c)
-	} else {
-		p.large.Put(c)
+	s := &p.shards[c.shard]
+	list, limit := &s.small, maxFreeSmall
+	if len(c.buf) > smallChunk {
+		list, limit = &s.large, maxFreeLarge
 	}
+	s.mu.Lock()
+	s.inUse--
+	if list.n < limit {
+		c.next = list.head
+		list.head = c
+		list.n++
+	}
+	s.mu.Unlock()
 }
 
 // putAll takes back a chain of chunks.

@@ -209,6 +209,13 @@ func TestTimeWaitRecord(t *testing.T) {
 		w.Ack(&ack, h.now)
 		require.Equal(t, uint32(5000), ack.Options.TSEcr)
 	})
+	t.Run("reuse by this end", func(t *testing.T) {
+		h, w := record(t)
+		require.False(t, w.Reusable(h.now))
+		require.True(t, w.Reusable(h.now+time.Second))
+		_, w = record(t, plain)
+		require.False(t, w.Reusable(h.now+time.Second))
+	})
 	t.Run("a Conn in TIME-WAIT does the same", func(t *testing.T) {
 		h := reach(t, StateTimeWait, plain)
 		require.Equal(t, Reopen, h.in(S, 3, 0, 0))

@@ -105,6 +105,7 @@ type Conn struct {
 	wl1, wl2          Seq
 	sndWnd, maxSndWnd uint32
 	sq                sendQueue
+	sndBuf            int32 // limit of octets in sq
 
 	// Loss recovery.
 	recover  Seq // RFC 6582 recover, RFC 6675 RecoveryPoint

@@ -24,13 +24,13 @@ func peerNext(s State) int {
 func TestResetMustBeExact(t *testing.T) {
 	errs := map[State]syscall.Errno{
 		StateEstablished: syscall.ECONNRESET, StateFinWait1: syscall.ECONNRESET, StateFinWait2: syscall.ECONNRESET,
-		StateCloseWait: syscall.EPIPE, StateClosing: 0, StateLastAck: 0,
+		StateCloseWait: syscall.EPIPE, StateClosing: syscall.ECONNRESET, StateLastAck: syscall.ECONNRESET,
 	}
 	for _, s := range synchronized {
 		t.Run(s.String(), func(t *testing.T) {
 			next := peerNext(s)
 			h := reach(t, s, plain)
-			for _, seq := range []int{next - 1, next + 65535, next + 1<<30} {
+			for _, seq := range []int{next - 1, next + 65536, next + 1<<30} {
 				require.Zero(t, h.in(R, seq, 0, 0), "outside of the window")
 				require.Zero(t, h.in(R|A, seq, 0, 1), "outside of the window")
 				h.sends()

@@ -128,7 +128,7 @@ func (f *fuzzed) do(op []byte) {
 		s := f.segment(op)
 		r := c.Input(s, f.now)
 		f.take(s.Payload[r.Off : r.Off+r.Len])
-		if op[0]&1 == 0 { // else it stays
+		if op[3]&1 == 0 { // else it stays
 			for b := c.Reassembled(); b != nil; b = c.Reassembled() {
 				f.take(b)
 				c.Consume(len(b))

@@ -25,21 +25,21 @@ func (c *Conn) Err() syscall.Errno { return c.err }
 
 // Info is a snapshot of a connection.
 type Info struct {
-	State                      State
-	RTT, RTTVar, RTO           time.Duration // RTT is 0 before the first measurement
-	Cwnd, Ssthresh             int           // octets
-	SndWnd, RcvWnd             int           // octets
-	SndMSS, RcvMSS             int           // options included
-	InFlight, Unsent, Writable int           // octets
-	BytesIn, BytesOut          uint64        // octets received in order; octets acknowledged
-	Retransmits                uint32        // segments sent again
-	Timeouts                   uint32        // of the retransmission timer
-	Recoveries                 uint32        // fast recoveries
-	OutOfOrder                 uint32        // segments received out of order
-	Duplicates                 uint32        // segments received again, in part or whole
-	PAWS                       uint32        // segments dropped for an old timestamp
-	Timestamps, SACK           bool
-	SndScale, RcvScale         int
+	State              State
+	RTT, RTTVar, RTO   time.Duration // RTT is 0 before the first measurement
+	Cwnd, Ssthresh     int           // octets
+	SndWnd, RcvWnd     int           // octets
+	SndMSS, RcvMSS     int           // options included
+	InFlight, Unsent   int           // octets
+	BytesIn, BytesOut  uint64        // octets received in order; octets acknowledged
+	Retransmits        uint32        // segments sent again
+	Timeouts           uint32        // of the retransmission timer
+	Recoveries         uint32        // fast recoveries
+	OutOfOrder         uint32        // segments received out of order
+	Duplicates         uint32        // segments received again, in part or whole
+	PAWS               uint32        // segments dropped for an old timestamp
+	Timestamps, SACK   bool
+	SndScale, RcvScale int
 }
 
 // Info returns a snapshot.
@@ -93,11 +93,11 @@ func (c *Conn) SetMSS(mss int) {
 		return
 	}
 	c.sndMSS = uint16(mss)
-	if c.state < StateEstablished {
-		return
+	if c.state <= StateSynSent {
+		return // negotiate does the rest
 	}
 	c.cw.MSS = uint32(c.payloadMSS())
-	if c.una == c.nxt || c.phase == phaseLoss {
+	if c.una == c.nxt || c.phase == phaseLoss || c.state == StateSynReceived {
 		return
 	}
 	c.phase = phaseLoss

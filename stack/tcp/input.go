@@ -61,6 +61,12 @@ func (c *Conn) input(seg *Segment, now time.Duration) (r Result) {
 		!c.checkAck(seg, now, &r) {
 		return r
 	}
+	if c.tsOK && seg.Options.Timestamps && seg.Seq.LessThanEq(c.lastAck) {
+		// RFC 7323 section 5.3, R3: the timestamp to echo is that of the segment
+		// which the next ACK answers. Only now, as the ACK field is good: a forged
+		// segment must not make PAWS drop the peer's.
+		c.tsRecent, c.tsAt = seg.Options.TSVal, now
+	}
 	// Sixth, the URG bit: urgent data is data in line.
 	// Seventh, the segment text; eighth, the FIN bit.
 	if len(seg.Payload) > 0 || seg.Flags&flagFIN != 0 {
@@ -78,8 +84,8 @@ func (c *Conn) acceptable(seg *Segment, now time.Duration, r *Result) bool {
 	rst := seg.Flags&flagRST != 0
 	if c.tsOK && !rst {
 		if !seg.Options.Timestamps {
-			// RFC 7323 section 3.2: silently dropped. A SYN of another
-			// connection gets its challenge ACK nevertheless.
+			// Section 3.2: silently dropped. A SYN of another connection gets
+			// its challenge ACK nevertheless.
 			if seg.Flags&flagSYN == 0 {
 				return false
 			}
@@ -100,7 +106,7 @@ func (c *Conn) acceptable(seg *Segment, now time.Duration, r *Result) bool {
 	case n == 0:
 		// The right edge itself too: there stands the ACK of a peer that has
 		// filled the window with segments that are late or lost.
-		ok = uint32(seg.Seq-c.rcvNxt) < uint32(wnd) || seg.Seq == c.rcvNxt || seg.Seq == c.rcvEdge && !rst
+		ok = uint32(seg.Seq-c.rcvNxt) <= uint32(wnd)
 	case seg.Seq == c.rcvNxt:
 		// With no window either: valid ACKs and RSTs count, and FIN takes no
 		// room. text trims the data.
@@ -123,11 +129,6 @@ func (c *Conn) acceptable(seg *Segment, now time.Duration, r *Result) bool {
 		}
 		c.answer(seg, now, r)
 		return false
-	}
-	if c.tsOK && !rst && seg.Options.Timestamps && seg.Seq.LessThanEq(c.lastAck) {
-		// R3: the timestamp to echo, of the segment that the ACK will answer.
-		// Not an older one, if PAWS let it pass after 24 days.
-		c.tsRecent, c.tsAt = seg.Options.TSVal, now
 	}
 	c.lastRcv = now
 	c.keepProbes = 0
@@ -157,8 +158,6 @@ func (c *Conn) checkControl(seg *Segment, now time.Duration, r *Result) bool {
 			errno = syscall.ECONNREFUSED
 		case c.state == StateCloseWait:
 			errno = syscall.EPIPE
-		case c.state == StateClosing || c.state == StateLastAck:
-			errno = 0 // both sides had finished
 		}
 		r.Events |= c.fail(errno, Reset)
 		return false

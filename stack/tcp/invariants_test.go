@@ -116,6 +116,16 @@ func (c *Conn) checkReassembly() error {
 	if len(c.rx.ranges) > maxHeldRanges {
 		return fmt.Errorf("reassembly: %d ranges", len(c.rx.ranges))
 	}
+	waiting := 0
+	for ch := c.rx.ready; ch != nil; ch = ch.next {
+		waiting += int(ch.w - ch.r)
+		if ch.next == nil && (ch != c.rx.readyTail || ch.end().Sub(c.rcvNxt) > 0) {
+			return fmt.Errorf("reassembly: what waits ends at %d, rcvNxt is %d", ch.end(), c.rcvNxt)
+		}
+	}
+	if waiting != c.rx.waiting {
+		return fmt.Errorf("reassembly: %d octets wait, counted %d", waiting, c.rx.waiting)
+	}
 	held := 0
 	last := c.rcvNxt
 	for i := range c.rx.ranges {

@@ -7,11 +7,7 @@ import "time"
 func (c *Conn) MSS() int { return c.payloadMSS() }
 
 // SetSndBuf changes the limit of octets written and not acknowledged.
-func (c *Conn) SetSndBuf(n int) {
-	cfg := *c.cfg // shared with other connections
-	cfg.SndBuf = n
-	c.cfg = &cfg
-}
+func (c *Conn) SetSndBuf(n int) { c.sndBuf = int32(min(max(n, 0), maxSndBuf)) }
 
 // reuseAfter is the age at which a connection that this end opens may take the
 // place of one in TIME-WAIT: the peer's timestamp clock must have moved on.

@@ -15,6 +15,8 @@ const (
 	minRcvSeg = 536
 	// tsOptionLen is what timestamps take of each segment (RFC 7323 appendix A).
 	tsOptionLen = 12
+	// maxSndBuf keeps sequence numbers in the send queue comparable.
+	maxSndBuf = 1 << 30
 	// infinite is a threshold that nothing reaches.
 	infinite = 1 << 30
 )
@@ -46,6 +48,8 @@ func (c *Conn) begin(cfg *Config, init Init, now time.Duration) {
 		assumeMSS: init.AssumeMSS,
 	}
 	c.sq.end = init.ISS + 1
+	c.SetSndBuf(cfg.SndBuf)
+	c.sq.shard = uint8(init.ISS >> 12)
 	if cfg.Congestion != nil {
 		c.cong = cfg.Congestion()
 	}

@@ -6,8 +6,9 @@ import "time"
 const maxSegment = 64 << 10
 
 // Next fills seg with the segment to send now, at most max octets of data, and
-// reports whether there is one. Nothing changes until Sent: when the device is
-// full, do not call Sent, and call Next again later.
+// reports whether there is one. With max up to MSS it fits one packet; beyond,
+// it may be a super-segment of several times seg.SegSize. Nothing changes until
+// Sent: when the device is full, do not call Sent, and call Next again later.
 func (c *Conn) Next(seg *Segment, max int, now time.Duration) bool {
 	if c.state < StateEstablished || c.rstDue || c.state == StateTimeWait {
 		return c.nextControl(seg, now)
@@ -22,9 +23,10 @@ func (c *Conn) Next(seg *Segment, max int, now time.Duration) bool {
 	c.header(seg, now)
 	mss := int(c.sndMSS) - seg.Options.Len()
 	max = min(max, maxSegment)
-	if mss > max {
-		mss = max
+	if max <= c.payloadMSS() {
+		max = min(max, mss) // no segmentation, whatever room SACK blocks take
 	}
+	mss = min(mss, max)
 	if mss <= 0 {
 		return false
 	}

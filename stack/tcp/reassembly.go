@@ -26,6 +26,7 @@ type heldRange struct {
 type reassembly struct {
 	ranges           []heldRange
 	ready, readyTail *chunk
+	waiting          int // octets in ready
 	held             int // bytes of chunks in ranges
 
 	// Octets of the ranges that grew last, latest first, for SACK (RFC 2018
@@ -35,7 +36,7 @@ type reassembly struct {
 }
 
 func (p *ChunkPool) getReassembly() *reassembly {
-	p.inUse[0].n.Add(1)
+	p.others.Add(1)
 	if q, _ := p.rx.Get().(*reassembly); q != nil {
 		return q
 	}
@@ -46,7 +47,7 @@ func (p *ChunkPool) putReassembly(q *reassembly) {
 	q.dropRanges(p)
 	p.putAll(q.ready)
 	*q = reassembly{ranges: q.ranges[:0]}
-	p.inUse[0].n.Add(-1)
+	p.others.Add(-1)
 	p.rx.Put(q)
 }
 
@@ -139,6 +140,15 @@ func (q *reassembly) insert(pool *ChunkPool, seq Seq, p []byte, limit int) (dup 
 	return dup, again
 }
 
+// overlap returns the first run of start <= x < end that a range holds.
+func (q *reassembly) overlap(start, end Seq) (dup sackRange, again bool) {
+	i := q.find(start + 1)
+	if i == len(q.ranges) || end.LessThanEq(q.ranges[i].start) {
+		return dup, false
+	}
+	return sackRange{maxSeq(start, q.ranges[i].start), minSeq(end, q.ranges[i].end)}, true
+}
+
 // push appends p to the chunks of r.
 func (q *reassembly) push(pool *ChunkPool, r *heldRange, seq Seq, p []byte) {
 	if t := r.tail; t != nil {
@@ -150,7 +160,7 @@ func (q *reassembly) push(pool *ChunkPool, r *heldRange, seq Seq, p []byte) {
 		if r.tail != nil {
 			want = largeChunk
 		}
-		c := pool.get(seq, want)
+		c := pool.get(uint8(seq>>12), seq, want)
 		q.held += len(c.buf)
 		if r.tail == nil {
 			r.head = c
@@ -190,6 +200,7 @@ func (q *reassembly) pull(pool *ChunkPool, next Seq) Seq {
 			q.readyTail.next = head
 		}
 		q.readyTail = r.tail
+		q.waiting += r.end.Sub(next)
 		next = r.end
 	}
 	q.ranges = slices.Delete(q.ranges, 0, n)
@@ -202,6 +213,7 @@ func (q *reassembly) appendReady(pool *ChunkPool, p []byte, seq Seq) {
 	before := q.held
 	q.push(pool, &r, seq, p)
 	q.held = before
+	q.waiting += len(p)
 	q.ready, q.readyTail = r.head, r.tail
 }
 
@@ -209,6 +221,7 @@ func (q *reassembly) appendReady(pool *ChunkPool, p []byte, seq Seq) {
 func (q *reassembly) consume(pool *ChunkPool, n int) {
 	c := q.ready
 	c.r += int32(n)
+	q.waiting -= n
 	if c.r == c.w {
 		q.ready = c.next
 		if q.ready == nil {

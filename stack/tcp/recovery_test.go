@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -377,5 +378,64 @@ func TestOneLossNeedsNoTimeout(t *testing.T) {
 				require.Contains(t, out[0], fmt.Sprintf(" %d:%d(", una, una+1000))
 			})
 		}
+	}
+}
+
+// observer is a congestion control that only remembers.
+type observer struct{ acked, losses, timeouts int }
+
+func (o *observer) Ack(w *CongestionWindow, acked uint32, _, _ time.Duration) {
+	o.acked += int(acked)
+	w.Cwnd = 1<<32 - 1
+}
+func (o *observer) Loss(w *CongestionWindow, _ uint32, _ time.Duration) {
+	o.losses++
+	w.Ssthresh = 7000
+}
+func (o *observer) Timeout(w *CongestionWindow, _ uint32, _ time.Duration) { o.timeouts++ }
+
+func TestCongestionIsPluggable(t *testing.T) {
+	o := &observer{}
+	h := newHost(t, sackOnly, func(c *Config) { c.Congestion = func() Congestion { return o } }).connect()
+	h.write(30_000)
+	h.max = 1000
+	require.Len(t, h.out(), 10)
+	h.in(A, 1, 0, 2001)
+	require.Equal(t, 2000, o.acked)
+	require.Equal(t, maxCwnd, h.c.Info().Cwnd, "bounded")
+	require.Len(t, h.out(), 20)
+	h.in(A, 1, 0, 2001, sack(3001, 8001))
+	require.Equal(t, 1, o.losses)
+	h.fire()
+	require.Equal(t, 1, o.timeouts)
+	require.Equal(t, 1000, h.c.Info().Cwnd)
+}
+
+// On a path that loses one packet of a hundred, the rate comes near to that of
+// theory: 1.22 MSS / (RTT sqrt(p)) (Mathis and others, 1997).
+func TestRateUnderLoss(t *testing.T) {
+	const rtt, total = 20 * time.Millisecond, 4 << 20
+	for _, tc := range []struct {
+		sack bool
+		min  float64
+	}{{true, 0.7}, {false, 0.6}} {
+		s := &sim{rng: rand.New(rand.NewPCG(1, 1)), now: time.Hour}
+		s.link = link{loss: 0.01, delay: rtt / 2, rate: 10_000_000, until: Never}
+		for i := range s.ends {
+			p := &peer{s: s, id: i, mtu: 1460, tso: 65535, maxWrite: 1 << 20, maxRead: 1 << 20, halfClose: true}
+			p.cfg = DefaultConfig()
+			p.cfg.Pool = &s.pool
+			p.cfg.SACK = tc.sack
+			p.cfg.SndBuf = 256 << 10
+			p.rcvLimit = p.cfg.RcvBuf
+			s.ends[i] = p
+		}
+		s.ends[0].toWrite = total
+		require.NoError(t, s.run())
+		took := s.now - s.ends[0].cfg.TimeWait - time.Hour
+		theory := 1.22 * 1448 / rtt.Seconds() / 0.1
+		rate := total / took.Seconds()
+		t.Logf("SACK %v: %.0f kB/s, theory %.0f", tc.sack, rate/1000, theory/1000)
+		require.Greater(t, rate, tc.min*theory)
 	}
 }

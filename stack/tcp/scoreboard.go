@@ -18,7 +18,7 @@ type scoreboard struct {
 }
 
 func (p *ChunkPool) getScoreboard() *scoreboard {
-	p.inUse[0].n.Add(1)
+	p.others.Add(1)
 	if s, _ := p.sb.Get().(*scoreboard); s != nil {
 		return s
 	}
@@ -27,7 +27,7 @@ func (p *ChunkPool) getScoreboard() *scoreboard {
 
 func (p *ChunkPool) putScoreboard(s *scoreboard) {
 	s.ranges, s.sacked = s.ranges[:0], 0
-	p.inUse[0].n.Add(-1)
+	p.others.Add(-1)
 	p.sb.Put(s)
 }
 

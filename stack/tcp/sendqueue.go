@@ -16,6 +16,7 @@ type sendQueue struct {
 	cur        *chunk // where new data is sent from, or nil
 	rtx        *chunk // where lost data was sent from again, or nil
 	end        Seq    // after the last octet
+	shard      uint8  // of the pool
 }
 
 // write appends what fits of p below limit octets in all, of which used are
@@ -33,7 +34,7 @@ func (q *sendQueue) write(pool *ChunkPool, p []byte, room int) int {
 		if q.tail != nil {
 			want = largeChunk
 		}
-		c := pool.get(q.end+Seq(total-len(p)), want)
+		c := pool.get(q.shard, q.end+Seq(total-len(p)), want)
 		if q.tail == nil {
 			q.head = c
 		} else {

@@ -112,7 +112,7 @@ func (c *Conn) Write(p []byte) int {
 	if !c.CanWrite() {
 		return 0
 	}
-	n := c.sq.write(c.cfg.Pool, p, c.cfg.SndBuf-c.queued())
+	n := c.sq.write(c.cfg.Pool, p, int(c.sndBuf)-c.queued())
 	if n < len(p) {
 		c.starved = true
 	}
@@ -125,7 +125,7 @@ func (c *Conn) Writable() int {
 	if !c.CanWrite() {
 		return 0
 	}
-	room := max(c.cfg.SndBuf-c.queued(), 0)
+	room := max(int(c.sndBuf)-c.queued(), 0)
 	if room == 0 {
 		c.starved = true
 	}
@@ -146,10 +146,16 @@ func (c *Conn) CanWrite() bool {
 }
 
 // queued is how many octets sq holds.
-func (c *Conn) queued() int { return max(c.sq.end.Sub(maxSeq(c.una, c.iss+1)), 0) }
+func (c *Conn) queued() int {
+	una := c.una
+	if una == c.iss && c.state < StateEstablished {
+		una++ // the SYN
+	}
+	return c.sq.end.Sub(una)
+}
 
 // writeRoom reports whether enough is free for a starved writer to go on: a
 // third, so that it is not woken for each ACK.
 func (c *Conn) writeRoom() bool {
-	return c.queued() <= c.cfg.SndBuf-c.cfg.SndBuf/3
+	return c.queued() <= int(c.sndBuf-c.sndBuf/3)
 }

@@ -135,6 +135,7 @@ func TestSimulatedConnections(t *testing.T) {
 	}
 	var virtual time.Duration
 	packets := 0
+	var seen Info
 	for seed := *simFirst; seed < *simFirst+uint64(n); seed++ {
 		s := newSim(seed)
 		if *simTrace && seed == *simFirst {
@@ -146,6 +147,16 @@ func TestSimulatedConnections(t *testing.T) {
 		}
 		virtual += s.now - start
 		packets += s.packets
+		for _, p := range s.ends {
+			i := p.c.Info()
+			seen.Retransmits += i.Retransmits
+			seen.Timeouts += i.Timeouts
+			seen.Recoveries += i.Recoveries
+			seen.OutOfOrder += i.OutOfOrder
+			seen.Duplicates += i.Duplicates
+			seen.PAWS += i.PAWS
+		}
 	}
-	t.Logf("%d connections, %d packets, %v of virtual time", n, packets, virtual)
+	t.Logf("%d connections, %d packets, %v of virtual time: %d retransmissions, %d timeouts, %d recoveries, %d out of order, %d duplicates, %d PAWS",
+		n, packets, virtual, seen.Retransmits, seen.Timeouts, seen.Recoveries, seen.OutOfOrder, seen.Duplicates, seen.PAWS)
 }

@@ -50,14 +50,14 @@ func (c *Conn) text(seg *Segment, seq Seq, now time.Duration, r *Result) {
 	}
 	switch {
 	case seq != c.rcvNxt:
-		c.outOfOrder(seg.Payload[off:off+n], seq, now, r)
+		c.outOfOrder(seg.Payload[off:off+n], seq, r)
 	case c.rx == nil:
 		if n > 0 {
 			r.Off, r.Len = off, n
 			c.deliver(uint32(n), now, r)
 		}
 	default:
-		c.fillHole(seg.Payload, off, n, now, r)
+		c.fillHole(seg.Payload, off, n, r)
 	}
 	if c.rcvFin && c.rcvNxt == c.rcvFinSeq {
 		c.peerFIN(now, r)
@@ -94,8 +94,11 @@ func (c *Conn) accept(n uint32) {
 
 // fillHole takes n in-order octets, or only a FIN, while data after them is
 // held.
-func (c *Conn) fillHole(p []byte, off, n int, now time.Duration, r *Result) {
+func (c *Conn) fillHole(p []byte, off, n int, r *Result) {
 	if n > 0 {
+		if dup, again := c.rx.overlap(c.rcvNxt, c.rcvNxt.Add(n)); again {
+			c.noteDuplicate(dup.start, dup.end)
+		}
 		if c.rx.ready != nil {
 			// The caller has not drained what came before.
 			c.rx.appendReady(c.cfg.Pool, p[off:off+n], c.rcvNxt)
@@ -121,7 +124,7 @@ func (c *Conn) fillHole(p []byte, off, n int, now time.Duration, r *Result) {
 // outOfOrder holds octets that come after a hole. Each such segment is
 // answered by a duplicate ACK at once (RFC 5681 section 4.2); a peer with SACK
 // needs only one for a burst, as its blocks tell the same.
-func (c *Conn) outOfOrder(p []byte, seq Seq, now time.Duration, r *Result) {
+func (c *Conn) outOfOrder(p []byte, seq Seq, r *Result) {
 	c.stats.outOfOrder++
 	if len(p) > 0 {
 		if c.rx == nil {
@@ -152,7 +155,7 @@ func (c *Conn) heldLimit() int {
 // (D-SACK, RFC 2883).
 func (c *Conn) noteDuplicate(start, end Seq) {
 	c.stats.duplicates++
-	if c.sackOK && start.LessThan(end) {
+	if c.sackOK && !c.dsackOK {
 		c.dsack, c.dsackOK = sackRange{start, end}, true
 	}
 }

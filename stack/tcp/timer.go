@@ -5,10 +5,15 @@ import (
 	"time"
 )
 
+const (
+	maxRetries = 200 // a limit of what Config can ask for
+	maxBackoff = 20  // MaxRTO comes before
+)
+
 // interval is the current retransmission timeout, backed off (RFC 6298 section
 // 5.5).
 func (c *Conn) interval() time.Duration {
-	return min(c.rto<<min(c.backoff, 20), c.cfg.MaxRTO)
+	return min(c.rto<<c.backoff, c.cfg.MaxRTO)
 }
 
 // arm starts the retransmission (or persist) timer.
@@ -54,12 +59,12 @@ func (c *Conn) endPersist() {
 // Deadline is when Tick is to be called, Never for not at all. It may move with
 // each call of any other method.
 func (c *Conn) Deadline() time.Duration {
+	if c.state == StateClosed {
+		return Never
+	}
 	d := min(c.rtxAt, c.ackAt, c.lifeAt)
 	if c.keep.Enable {
 		d = min(d, c.keepDeadline())
-	}
-	if c.state == StateClosed {
-		return Never
 	}
 	return d
 }
@@ -118,9 +123,7 @@ func (c *Conn) timeout(now time.Duration) Events {
 		return c.fail(errno, Failed)
 	}
 	c.retries++
-	if c.backoff < 32 {
-		c.backoff++
-	}
+	c.backoff = min(c.backoff+1, maxBackoff)
 	switch {
 	case c.state <= StateSynReceived:
 		c.stats.timeouts++
@@ -138,13 +141,14 @@ func (c *Conn) timeout(now time.Duration) Events {
 
 // retryLimit is how many timeouts without an answer end the connection.
 func (c *Conn) retryLimit() int {
+	limit := c.cfg.DataRetries
 	switch {
 	case c.state <= StateSynReceived:
-		return c.cfg.SYNRetries
+		limit = c.cfg.SYNRetries
 	case c.orphan:
-		return min(c.cfg.OrphanRetries, c.cfg.DataRetries)
+		limit = min(limit, c.cfg.OrphanRetries)
 	}
-	return c.cfg.DataRetries
+	return min(limit, maxRetries)
 }
 
 // keepAlive sends the next probe, or gives up (RFC 9293 section 3.8.4).

@@ -4,9 +4,15 @@ package tcp
 func clampSpace(n int) int { return min(max(n, 0), 0xffff<<14) }
 
 // SetRcvSpace tells how many bytes the caller's receive queue can still take,
-// as Input and Consume have left it. What was advertised is never taken back
-// (RFC 9293 section 3.8.6).
-func (c *Conn) SetRcvSpace(free int) { c.rcvSpace = uint32(clampSpace(free)) }
+// as Input has left it. What was advertised is never taken back (RFC 9293
+// section 3.8.6).
+// What Reassembled still has counts against it.
+func (c *Conn) SetRcvSpace(free int) {
+	if c.rx != nil {
+		free -= c.rx.waiting
+	}
+	c.rcvSpace = uint32(clampSpace(free))
+}
 
 // window returns the window to advertise and its right edge.
 //

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fastnet-go/fastnet/stack/header"
 )
 
 // RFC 9293 section 3.8.6.1
@@ -362,6 +364,14 @@ func TestThreeSACKBlocksWithTimestamps(t *testing.T) {
 	h.write(5000)
 	s, _ = h.next()
 	require.Equal(t, 960, s.SegSize, "the options count")
+
+	// Without segmentation too.
+	h.max = h.c.MSS()
+	require.Equal(t, 988, h.max)
+	h.in(A, 1, 0, 5001)
+	h.write(980)
+	s, _ = h.next()
+	require.Equal(t, 960, s.Len)
 }
 
 // RFC 5681 section 4.2
@@ -373,6 +383,35 @@ func TestDuplicateACKForEachSegmentOutOfOrder(t *testing.T) {
 	h.write(10)
 	h.sends(". 1:1(0) ack 1", ". 1:1(0) ack 1", ". 1:1(0) ack 1", "P. 1:11(10) ack 1")
 	require.Equal(t, Readable|Reassembled|AckNow, h.in(A, 1, 100, 11), "all of the gap")
+}
+
+// What the caller does not drain stays in order, and in the window.
+func TestReassembledCanWait(t *testing.T) {
+	h := newHost(t, sackOnly).connect()
+	input := func(flags header.TCPFlags, seq, n int) Result {
+		r := h.c.Input(h.segment(flags, seq, n, 1), h.now)
+		require.NoError(t, h.c.checkInvariants())
+		return r
+	}
+	input(A, 101, 100)
+	r := input(A, 1, 100)
+	h.take(h.segment(A, 1, 100, 1).Payload)
+	require.Equal(t, Readable|Reassembled|AckNow, r.Events)
+	r = input(A, 201, 5000) // behind what waits
+	require.Equal(t, Reassembled|AckNow, r.Events)
+	require.Zero(t, r.Len)
+	r = input(F|A, 5201, 10)
+	require.Equal(t, Reassembled|AckNow|EOF, r.Events)
+	h.c.SetRcvSpace(10_000)
+	require.Equal(t, uint32(10_000-5110), h.c.rcvSpace)
+	for b := h.c.Reassembled(); b != nil; b = h.c.Reassembled() {
+		n := min(len(b), 333)
+		h.take(b[:n])
+		h.c.Consume(n)
+		require.NoError(t, h.c.checkInvariants())
+	}
+	require.Len(t, h.rcvd, 5210)
+	require.Zero(t, h.pool.InUse())
 }
 
 func TestHeldDataIsBounded(t *testing.T) {

@@ -1,0 +1,196 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/fastnet-go/fastnet/stack"
+)
+
+// stuck is called when nothing happens any more although applications wait. It
+// lets those go whose peer is gone and could not tell, because its RST or the
+// answer to its FIN was lost, and reports whether there were any.
+func (w *world) stuck() (bool, error) {
+	if !w.plan.lossy() {
+		return false, nil
+	}
+	freed := false
+	for _, a := range w.agents {
+		if s, ok := a.(*stream); ok && !s.done() && s.gone() {
+			if err := s.giveUp(); err != nil {
+				return false, err
+			}
+			freed = true
+		}
+	}
+	return freed, nil
+}
+
+// end judges the transfers, waits until the hosts have forgotten all, closes
+// them and looks for what is left.
+func (w *world) end() error {
+	for _, c := range w.conns {
+		if err := w.judge(c); err != nil {
+			return err
+		}
+	}
+	if err := w.drain(); err != nil {
+		return err
+	}
+	for _, n := range w.nodes {
+		if err := w.audit(n); err != nil {
+			return fmt.Errorf("host %s: %w", n.host.Name(), err)
+		}
+	}
+	if n := w.wire.InUse(); n != 0 {
+		return fmt.Errorf("%d packets in use at rest", n)
+	}
+	for _, n := range w.nodes {
+		if err := n.close(); err != nil {
+			return err
+		}
+		if t := n.host.Timers(); t != 0 {
+			return fmt.Errorf("host %s: %d timers pending after Close", n.host.Name(), t)
+		}
+		if b := n.host.BuffersInUse(); b != 0 {
+			return fmt.Errorf("host %s: %d buffers in use after Close", n.host.Name(), b)
+		}
+		n.fault.Close()
+	}
+	if n := w.wire.InUse(); n != 0 {
+		return fmt.Errorf("%d packets in use after Close", n)
+	}
+	return nil
+}
+
+// drain runs until no host has anything left to do: retransmissions of
+// connections without an owner, TIME-WAIT, neighbours that grow stale.
+func (w *world) drain() error {
+	begin := w.clock
+	for steps := 0; ; steps++ {
+		if err := w.settle(); err != nil {
+			return err
+		}
+		next := w.next()
+		if next == stack.Never {
+			return nil
+		}
+		if steps > maxSteps || next > begin+6*time.Hour {
+			return fmt.Errorf("the hosts do not come to rest: %d steps, %v: %s", steps, w.clock-begin, w.state())
+		}
+		w.clock = max(w.clock, next)
+	}
+}
+
+// judge says whether a connection ended as its plan allows.
+func (w *world) judge(c *connection) error {
+	p, s := c.plan, w.plan
+	if p.Refused || p.NoHost {
+		want := syscall.ECONNREFUSED
+		if p.NoHost {
+			want = syscall.EHOSTUNREACH
+		}
+		if c.ends[0] != nil || s.perfect() && !errors.Is(c.err, want) {
+			return fmt.Errorf("connection %d: want %v, got %v", c.index, want, c.err)
+		}
+		return nil
+	}
+	if c.ends[0] == nil {
+		if !s.lossy() {
+			return fmt.Errorf("connection %d was not established: %w", c.index, c.err)
+		}
+		return nil
+	}
+	if !p.graceful() || s.disrupted() {
+		return nil
+	}
+	for side, e := range c.ends {
+		if e != nil && e.err == nil && !e.gaveUp && e.eof && e.wrote == p.Ends[side].Bytes {
+			continue
+		}
+		// On a lossy network an end that has closed gives up after a number
+		// of retransmissions, and so does one whose handshake is not
+		// complete.
+		if !s.lossy() {
+			return fmt.Errorf("connection %d, end %d: not complete: %v; the peer: %v", c.index, side, e, c.ends[1-side])
+		}
+		w.report.GivenUp++
+		return nil
+	}
+	return nil
+}
+
+// audit looks for what a host at rest still has, or should not have done.
+func (w *world) audit(n *node) error {
+	h := n.host
+	if n.closed {
+		return nil
+	}
+	st := h.Stats()
+	w.report.Retransmits += st.TCP.Retransmits
+	if cs := h.Connections(); len(cs) > 0 || st.TCP.Connections != 0 || st.TCP.Established != 0 {
+		return fmt.Errorf("%d connections at rest, %d established: %+v", st.TCP.Connections, st.TCP.Established, cs)
+	}
+	if b := h.BuffersInUse(); b != 0 {
+		return fmt.Errorf("%d buffers in use at rest", b)
+	}
+	if held := n.fault.Held(); held != 0 {
+		return fmt.Errorf("%d frames under way at rest", held)
+	}
+	for why, count := range st.Drops {
+		if !w.mayDrop(why) {
+			return fmt.Errorf("%d packets dropped: %s", count, why)
+		}
+	}
+	if w.plan.perfect() && st.TCP.Retransmits != 0 {
+		return fmt.Errorf("%d segments sent again on a perfect network", st.TCP.Retransmits)
+	}
+	return nil
+}
+
+// mayDrop reports whether the scenario explains packets dropped for a reason.
+func (w *world) mayDrop(why string) bool {
+	s := w.plan
+	switch why {
+	case "no-port", "receive-buffer", "neighbor-pending":
+		return true
+	case "no-neighbor":
+		for i := range s.Conns {
+			if s.Conns[i].NoHost {
+				return true
+			}
+		}
+		return s.lossy()
+	case "listen-overflow":
+		return s.Hosts[0].Backlog > 0 || s.Hosts[1].Backlog > 0 || s.disrupted()
+	case "rate-limit":
+		for i := range s.Flows {
+			if s.Flows[i].Refused {
+				return true
+			}
+		}
+		return false
+	case "no-buffer":
+		return s.Wire.Pool > 0
+	case "transmit-queue":
+		return s.Wire.Ring > 0
+	case "fragment":
+		return s.corrupts() || s.Lanes[0].Duplicate > 0 || s.Lanes[1].Duplicate > 0
+	case "closed":
+		return s.disrupted()
+	}
+	return s.corrupts()
+}
+
+// dropsOf sums the drop counters of hosts.
+func dropsOf(hosts ...*stack.Host) map[string]uint64 {
+	sum := make(map[string]uint64)
+	for _, h := range hosts {
+		for why, n := range h.Stats().Drops {
+			sum[why] += n
+		}
+	}
+	return sum
+}

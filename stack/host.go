@@ -78,14 +78,15 @@ type Host struct {
 	rngMu sync.Mutex
 	rng   *rand.Rand
 
-	ifaces  atomic.Pointer[[]*Interface]
-	locals  atomic.Pointer[map[netip.Addr]*Interface]
-	loop    *Interface
-	mu      sync.Mutex // changes of ifaces, locals, driver
-	driver  atomic.Pointer[worker]
-	poller  *Poller
-	closed  atomic.Bool
-	sockets atomic.Int64
+	ifaces    atomic.Pointer[[]*Interface]
+	locals    atomic.Pointer[map[netip.Addr]*Interface]
+	loop      *Interface
+	mu        sync.Mutex             // changes of ifaces, locals, driver
+	driver    atomic.Pointer[worker] // advances the timers
+	parkUntil atomic.Int64           // when the driver's sleep ends, at the latest
+	poller    *Poller
+	closed    atomic.Bool
+	sockets   atomic.Int64
 }
 
 // NewHost returns a host with a loopback interface (127.0.0.1/8, ::1/128) and
@@ -215,9 +216,15 @@ func (h *Host) isLocal(a netip.Addr) bool {
 // longer than that.
 func (h *Host) arm(t *timer.Timer, when time.Duration) {
 	if h.wheel.Arm(t, when) {
-		if w := h.driver.Load(); w != nil {
-			w.wakeBefore(when)
-		}
+		h.wakeBefore(when)
+	}
+}
+
+// wakeBefore ends the sleep of the worker that advances the host's timers, if it
+// would last beyond when.
+func (h *Host) wakeBefore(when time.Duration) {
+	if w := h.driver.Load(); w != nil && w.parked.Load() && int64(when) < h.parkUntil.Load() {
+		w.wake()
 	}
 }
 

@@ -297,6 +297,9 @@ func (h *Host) unreachable(q *queue, d *ipPacket, code uint8, now time.Duration)
 
 func (h *Host) sendErrorV4(src, dst netip.Addr, typ, code uint8, rest uint32, packet []byte, now time.Duration) {
 	quote := header.QuoteIPv4(packet)
+	if p, err := h.findPath(dst, src, 0); err == nil { // a link may carry less than a whole quote
+		quote = quote[:min(len(quote), p.mtu()-header.IPv4MinLen-header.ICMPv4Len)]
+	}
 	h.sendIP(src, dst, header.ProtoICMP, header.ICMPv4Len+len(quote), now, func(b []byte) {
 		header.PutICMPv4(b, typ, code, rest, quote)
 	})

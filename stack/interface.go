@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -87,8 +88,8 @@ func (h *Host) attach(dev nic.Device, cfg InterfaceConfig, loopback bool) (*Inte
 		has6 = has6 || p.Addr().Is6()
 		i.addrs = append(i.addrs, netip.PrefixFrom(p.Addr().WithZone(""), p.Bits()))
 	}
-	if has6 && !loopback {
-		i.addrs = append(i.addrs, netip.PrefixFrom(linkLocal(i.mac), 64))
+	if ll := linkLocal(i.mac); has6 && !loopback && !i.hasAddr(ll) {
+		i.addrs = append(i.addrs, netip.PrefixFrom(ll, 64))
 	}
 
 	h.mu.Lock()
@@ -107,19 +108,23 @@ func (h *Host) attach(dev nic.Device, cfg InterfaceConfig, loopback bool) (*Inte
 	}
 	i.index = len(h.interfaces()) + 1
 	for _, p := range i.addrs {
-		if o := locals[p.Addr()]; o != nil {
+		if o := locals[p.Addr()]; o != nil && !isLinkLocal(p.Addr()) {
 			return nil, fmt.Errorf("stack: interface %s: the address %s is on %s already", i.name, p.Addr(), o.name)
 		}
 		locals[p.Addr()] = i
-		if err := h.routes.Add(route.Route{Prefix: p.Masked(), Ifindex: i.index}); err != nil {
+	}
+	for _, p := range i.addrs {
+		err := h.routes.Add(route.Route{Prefix: p.Masked(), Ifindex: i.index})
+		if err != nil && !errors.Is(err, route.ErrExists) { // two addresses of a subnet
+			h.routes.RemoveInterface(i.index)
 			return nil, err
 		}
 	}
 	for n, q := range dev.Queues() {
 		i.queues = append(i.queues, newQueue(i, n, q))
 	}
+	dev.Notify(i.setLink) // first: a change after Link has answered must not be missed
 	i.setLink(dev.Link())
-	dev.Notify(i.setLink)
 	list := append([]*Interface(nil), h.interfaces()...)
 	list = append(list, i)
 	h.locals.Store(&locals)
@@ -205,11 +210,13 @@ func (i *Interface) isBroadcast(a netip.Addr) bool {
 // shut takes the interface out of use as its host closes.
 func (i *Interface) shut() {
 	i.up.Store(false)
-	i.host.wheel.Stop(&i.neighTime)
-	i.neighbors.Flush()
-	i.host.carryOut(i, i.host.now())
 	for _, q := range i.queues {
-		q.shut()
+		q.shutReceive() // a reader may still poll
+	}
+	i.flushNeighbors()
+	i.host.wheel.Stop(&i.neighTime)
+	for _, q := range i.queues {
+		q.shutTransmit()
 	}
 }
 

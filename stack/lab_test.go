@@ -553,3 +553,6 @@ func readAll(c *TCPConn) (string, error) {
 		}
 	}
 }
+
+// tcp1 is the sequence number after a SYN.
+func tcp1(f frame) tcp.Seq { return tcp.Seq(f.Seq()) + 1 }

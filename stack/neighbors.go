@@ -14,9 +14,22 @@ import (
 func (h *Host) carryOut(i *Interface, now time.Duration) {
 	if !i.neighMu.TryLock() {
 		// Whoever has it may have taken its actions already: look again soon.
-		h.arm(&i.neighTime, now)
+		if !h.closed.Load() {
+			h.arm(&i.neighTime, now)
+		}
 		return
 	}
+	i.act(now)
+	i.neighMu.Unlock()
+	if h.closed.Load() {
+		i.flushNeighbors()
+	} else if next := i.neighbors.Next(); next != Never {
+		h.arm(&i.neighTime, next)
+	}
+}
+
+// act is the part of carryOut that neighMu is held for.
+func (i *Interface) act(now time.Duration) {
 	i.actions = i.neighbors.Advance(now, i.actions[:0])
 	for n := range i.actions {
 		a := &i.actions[n]
@@ -29,14 +42,20 @@ func (h *Host) carryOut(i *Interface, now time.Duration) {
 			i.sendPending(a.MAC, a.Pending)
 		case neighbor.Unreachable:
 			for _, p := range a.Pending {
-				h.unresolved(i, p, now)
+				i.host.unresolved(i, p, now)
 			}
 		}
 		a.Pending = nil
 	}
-	i.neighMu.Unlock()
-	if next := i.neighbors.Next(); next != Never {
-		h.arm(&i.neighTime, next)
+}
+
+// flushNeighbors forgets the neighbours of a host that is closed, and drops what
+// waits for them. Whoever has the mutex does it afterwards.
+func (i *Interface) flushNeighbors() {
+	for i.neighbors.Len() > 0 && i.neighMu.TryLock() {
+		i.neighbors.Flush()
+		i.act(i.host.now())
+		i.neighMu.Unlock()
 	}
 }
 
@@ -118,6 +137,16 @@ func (i *Interface) sourceFor(a netip.Addr) netip.Addr {
 	return any
 }
 
+// onLink reports whether a is in a subnet of the interface's.
+func (i *Interface) onLink(a netip.Addr) bool {
+	for _, p := range i.addrs {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
 // receiveARP handles an ARP packet (RFC 826 "Packet Reception").
 func (q *queue) receiveARP(p *nic.Packet, now time.Duration) {
 	i := q.iface
@@ -136,7 +165,7 @@ func (q *queue) receiveARP(p *nic.Packet, now time.Duration) {
 	case op == header.ARPReply && i.hasAddr(target):
 		i.neighbors.Advertised(sender, mac, true, true, now)
 	case op == header.ARPRequest && i.hasAddr(target):
-		if !sender.IsUnspecified() { // an address probe (RFC 5227)
+		if i.onLink(sender) { // not so the sender of a probe (RFC 5227)
 			i.neighbors.Heard(sender, mac, now)
 		}
 		i.sendFrame(mac, header.TypeARP, header.ARPLen, func(b []byte) {
@@ -165,22 +194,37 @@ func (i *Interface) sendSolicitation(a netip.Addr, mac *[6]byte) {
 		dstIP = header.SolicitedNode(target)
 		dst, _ = header.MulticastMAC(netip.AddrFrom16(dstIP))
 	}
-	i.sendND(dst, src.As16(), dstIP, func(b []byte) int {
-		return header.PutNeighborSolicitation(b, src.As16(), dstIP, target, (*[6]byte)(&i.mac))
+	i.host.count.icmpOut.Add(1)
+	i.sendFrame(dst, header.TypeIPv6, header.IPv6Len+ndLen, func(b []byte) {
+		putND(b, src.As16(), dstIP)
+		header.PutNeighborSolicitation(b[header.IPv6Len:], src.As16(), dstIP, target, (*[6]byte)(&i.mac))
 	})
 }
 
 // ndLen is the length of a solicitation or advertisement with one option.
 const ndLen = 32
 
-// sendND sends a neighbour discovery message, with a hop limit of 255.
-func (i *Interface) sendND(mac [6]byte, src, dst [16]byte, put func(b []byte) int) {
+// putND writes the IPv6 header of a neighbour discovery message.
+func putND(b []byte, src, dst [16]byte) {
+	f := header.IPv6Fields{PayloadLen: ndLen, NextHeader: header.ProtoICMPv6, HopLimit: 255, Src: src, Dst: dst}
+	f.Put(b)
+}
+
+// sendAdvertisement sends a neighbour advertisement, after asking for the link
+// address of dst if need be (RFC 4861 section 7.2.4).
+func (i *Interface) sendAdvertisement(target [16]byte, dst netip.Addr, flags uint8, now time.Duration) {
+	p := path{iface: i, q: i.queues[0], src: netip.AddrFrom16(target), dst: dst, nextHop: dst}
+	pkt := p.q.dev.Alloc(header.EthernetLen + header.IPv6Len + ndLen)
+	if pkt == nil {
+		i.host.count.drops[DropNoBuffer].Add(1)
+		return
+	}
+	b := pkt.Extend(header.EthernetLen + header.IPv6Len + ndLen)
+	header.PutEthernet(b, [6]byte{}, i.mac, header.TypeIPv6)
+	putND(b[header.EthernetLen:], target, dst.As16())
+	header.PutNeighborAdvertisement(b[header.EthernetLen+header.IPv6Len:], target, dst.As16(), target, flags, (*[6]byte)(&i.mac))
 	i.host.count.icmpOut.Add(1)
-	i.sendFrame(mac, header.TypeIPv6, header.IPv6Len+ndLen, func(b []byte) {
-		f := header.IPv6Fields{PayloadLen: ndLen, NextHeader: header.ProtoICMPv6, HopLimit: 255, Src: src, Dst: dst}
-		f.Put(b)
-		put(b[header.IPv6Len:])
-	})
+	p.send([]*nic.Packet{pkt}, now)
 }
 
 // receiveSolicitation answers who asks for one of our addresses (RFC 4861
@@ -195,31 +239,20 @@ func (q *queue) receiveSolicitation(ip header.IPv6, m header.ICMPv6, now time.Du
 		return true // somebody else's
 	}
 	src := ip.SrcAddr()
-	dstIP, flags := ip.Src(), uint8(header.NDPSolicited|header.NDPOverride)
-	mac := [6]byte{}
+	dst, flags := src, uint8(header.NDPSolicited|header.NDPOverride)
 	switch {
 	case src.IsUnspecified(): // duplicate address detection: tell everybody
-		dstIP, flags = allNodes, header.NDPOverride
-		mac, _ = header.MulticastMAC(netip.AddrFrom16(allNodes))
+		dst, flags = allNodes, header.NDPOverride
 	case o.HasSourceLink:
-		mac = o.SourceLink
-		i.neighbors.Heard(src, mac, now)
-	default:
-		var ok bool
-		if mac, ok = i.neighbors.Lookup(src, now).MAC(); !ok {
-			return true
-		}
+		i.neighbors.Heard(src, o.SourceLink, now)
 	}
-	target := s.Target()
-	i.sendND(mac, target, dstIP, func(b []byte) int {
-		return header.PutNeighborAdvertisement(b, target, dstIP, target, flags, (*[6]byte)(&i.mac))
-	})
+	i.sendAdvertisement(s.Target(), dst, flags, now)
 	q.host.carryOut(i, now)
 	return true
 }
 
 // allNodes is ff02::1 (RFC 4291 section 2.7.1).
-var allNodes = [16]byte{0: 0xff, 1: 0x02, 15: 1}
+var allNodes = netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 15: 1})
 
 // receiveAdvertisement takes the answer to a solicitation (RFC 4861 section 7.2.5).
 func (q *queue) receiveAdvertisement(ip header.IPv6, m header.ICMPv6, now time.Duration) bool {

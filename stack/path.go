@@ -8,6 +8,7 @@ import (
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/stack/header"
 	"github.com/fastnet-go/fastnet/stack/neighbor"
+	"github.com/fastnet-go/fastnet/stack/route"
 )
 
 const (
@@ -44,7 +45,9 @@ func (h *Host) findPath(dst, src netip.Addr, flow uint64) (path, error) {
 		if isLinkLocal(p.dst) || dst.IsMulticast() || dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 			if i := h.scopeInterface(dst, src); i != nil {
 				ok = true
-				r.Ifindex, r.Gateway = i.index, netip.Addr{}
+				r = route.Route{Ifindex: i.index}
+			} else if dst.Zone() != "" {
+				ok = false // no such interface
 			}
 		}
 		if !ok {
@@ -106,7 +109,12 @@ func (p *path) mac(now time.Duration) (mac [6]byte, ok bool) {
 		}
 		p.entry = p.iface.neighbors.Lookup(p.nextHop, now)
 	}
-	return p.iface.neighbors.Use(p.entry, now)
+	stale := p.entry.State() == neighbor.Stale
+	mac, ok = p.iface.neighbors.Use(p.entry, now)
+	if stale { // it will be probed unless somebody confirms it
+		p.iface.host.arm(&p.iface.neighTime, p.iface.neighbors.Next())
+	}
+	return mac, ok
 }
 
 // send transmits frames whose Ethernet header lacks the destination. It fills
@@ -138,10 +146,13 @@ func (p *path) hold(pkt *nic.Packet, now time.Duration) error {
 	for range 2 {
 		dropped, status := p.iface.neighbors.Enqueue(p.entry, pkt, now)
 		switch status {
-		case neighbor.Queued:
-			return nil
 		case neighbor.QueuedDropped:
 			h.drop(dropped, DropNeighborPending)
+			fallthrough
+		case neighbor.Queued:
+			if h.closed.Load() { // Close may have missed it
+				p.iface.flushNeighbors()
+			}
 			return nil
 		case neighbor.Known:
 			if mac, ok := p.iface.neighbors.Use(p.entry, now); ok {

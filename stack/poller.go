@@ -20,10 +20,11 @@ type PollerConfig struct {
 	// after yielding, before it sleeps; default 2, negative: none.
 	IdleRounds int
 
-	// HotTime is for how long a goroutine polls without a pause, and Pause
-	// how long it then sleeps, so that Go's scheduler looks after the rest of
-	// the process; default 1 ms and 20 us. A negative HotTime: no pause.
-	HotTime, Pause time.Duration
+	// Look is how often, while there is work for many goroutines at once, a
+	// goroutine makes Go's scheduler look at its network poller, so that
+	// sockets of the kernel's are not starved; default 50 us, negative:
+	// never. It costs a system call.
+	Look time.Duration
 
 	// Busy makes the goroutines poll for ever, on a processor each.
 	Busy bool
@@ -53,10 +54,17 @@ type worker struct {
 	queues atomic.Pointer[[]*queue]
 	hosts  atomic.Pointer[[]*Host] // whose timers it advances
 
-	parked    atomic.Bool
-	parkUntil atomic.Int64 // on the hosts' clocks; they are one poller's, so taken as alike
-	wakeup    chan struct{}
-	stop      atomic.Bool
+	parked atomic.Bool
+	wakeup chan struct{}
+	stop   atomic.Bool
+
+	// The goroutine's own.
+	clock   Clock
+	looked  time.Duration   // when the scheduler last looked at its network poller
+	busy    bool            // the latest round made many goroutines runnable
+	rounds  int             // since the timers were looked at
+	yielder *netpollYielder // nil before first use
+	noYield bool            // there is none to be had
 
 	round sync.Mutex // held during a round: Remove waits for its end
 }
@@ -65,8 +73,7 @@ type worker struct {
 func NewPoller(cfg PollerConfig) *Poller {
 	setDefault(&cfg.Goroutines, 1)
 	setDefault(&cfg.IdleRounds, 2)
-	setDefault(&cfg.HotTime, time.Millisecond)
-	setDefault(&cfg.Pause, 20*time.Microsecond)
+	setDefault(&cfg.Look, 50*time.Microsecond)
 	p := &Poller{cfg: cfg, hosts: make(map[*Host]struct{})}
 	for range cfg.Goroutines {
 		w := &worker{poller: p, wakeup: make(chan struct{}, 1)}
@@ -184,43 +191,33 @@ func (w *worker) wake() {
 	}
 }
 
-// wakeBefore ends w's sleep if it would last beyond when.
-func (w *worker) wakeBefore(when time.Duration) {
-	if w.parked.Load() && int64(when) < w.parkUntil.Load() {
-		w.wake()
-	}
-}
+// timerRounds is how many busy rounds pass between looks at the timers, whose
+// resolution is a millisecond.
+const timerRounds = 16
 
 // run is the worker's goroutine: poll in bursts, yield after each round, sleep
 // when a few rounds found nothing.
 func (w *worker) run() {
 	cfg := &w.poller.cfg
-	clock := SystemClock()
-	idle := 0
-	rested := clock()
+	w.clock = SystemClock()
+	defer func() {
+		if w.yielder != nil {
+			w.yielder.close()
+		}
+	}()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	idle := 0
 	for !w.stop.Load() {
-		if w.work() > 0 {
+		n := w.work()
+		if n > 0 {
 			idle = 0
-		} else {
-			idle++
-		}
-		if idle > cfg.IdleRounds && !cfg.Busy {
-			if w.idle(timer) {
-				rested = clock()
-			}
+		} else if idle++; idle > cfg.IdleRounds && !cfg.Busy {
+			w.idle(timer)
 			idle = 0
 			continue
 		}
-		if cfg.HotTime > 0 && !cfg.Busy {
-			if now := clock(); now-rested > cfg.HotTime {
-				time.Sleep(cfg.Pause)
-				rested = clock()
-				continue
-			}
-		}
-		runtime.Gosched()
+		w.yield()
 	}
 }
 
@@ -230,12 +227,19 @@ func (w *worker) work() int {
 	w.round.Lock()
 	defer w.round.Unlock()
 	n := 0
-	for _, h := range *w.hosts.Load() {
-		h.tick(h.now())
-	}
+	w.busy = false
 	qs := *w.queues.Load()
 	for _, q := range qs {
-		n += q.poll()
+		if k := q.poll(); k > 0 {
+			n += k
+			w.busy = w.busy || q.busy.Load()
+		}
+	}
+	if w.rounds++; n == 0 || w.rounds >= timerRounds {
+		w.rounds = 0
+		for _, h := range *w.hosts.Load() {
+			h.tick(h.now())
+		}
 	}
 	for _, q := range qs {
 		q.kickNow()
@@ -243,53 +247,39 @@ func (w *worker) work() int {
 	return n
 }
 
-// idle sends what waited for more to come, and sleeps unless there is something
-// to do after all. It reports whether it slept.
-func (w *worker) idle(timer *time.Timer) bool {
-	w.round.Lock()
-	qs := *w.queues.Load()
-	hs := *w.hosts.Load()
-	for _, q := range qs {
-		q.flushAcks()
-		q.kickNow()
+// yield lets other goroutines run after a round. When each round makes many of them runnable no processor runs out of work, and the
+// scheduler would look at its network poller every 10 ms only.
+func (w *worker) yield() {
+	if !w.busy || w.poller.cfg.Look < 0 || w.noYield {
+		runtime.Gosched()
+		return
 	}
+	if w.clock()-w.looked < w.poller.cfg.Look {
+		runtime.Gosched()
+		return
+	}
+	if w.yielder == nil {
+		var err error
+		if w.yielder, err = newNetpollYielder(); err != nil {
+			w.noYield = true
+			return
+		}
+	}
+	w.yielder.yield()
+	w.looked = w.clock()
+}
 
-	w.parkUntil.Store(int64(Never))
-	w.parked.Store(true)
-	wait := Never
-	for _, h := range hs {
-		if next := h.wheel.Next(); next != Never {
-			now := h.now()
-			wait = min(wait, next-now, maxPark)
-			w.parkUntil.Store(min(w.parkUntil.Load(), int64(now+max(wait, 0))))
-		}
-	}
-	ready := w.stop.Load()
-	for _, q := range qs {
-		if !q.mu.TryLock() {
-			ready = true // a reader polls it, and may leave packets behind
-			break
-		}
-		armed := q.down || q.dev.Arm()
-		q.mu.Unlock()
-		if !armed || q.kickNow() {
-			ready = true
-			break
-		}
-		if next := q.nextEvent(); next != Never {
-			now := q.host.now()
-			wait = min(wait, next-now)
-			w.parkUntil.Store(min(w.parkUntil.Load(), int64(now+max(wait, 0))))
-		}
-	}
+// idle sends what waited for more to come, and sleeps unless there is something
+// to do after all.
+func (w *worker) idle(timer *time.Timer) {
+	w.round.Lock()
+	wait := w.park()
 	w.round.Unlock()
-	if ready || wait <= 0 || w.stop.Load() {
-		w.parked.Store(false)
-		return false
-	}
-	if wait == Never {
+	switch {
+	case wait <= 0:
+	case wait == Never:
 		<-w.wakeup
-	} else {
+	default:
 		timer.Reset(wait)
 		select {
 		case <-w.wakeup:
@@ -297,5 +287,47 @@ func (w *worker) idle(timer *time.Timer) bool {
 		}
 	}
 	w.parked.Store(false)
-	return true
+}
+
+// park makes everything ready for a sleep, and returns for how long: 0 if there
+// is something to do. From parked on, who makes work wakes the worker.
+func (w *worker) park() time.Duration {
+	qs := *w.queues.Load()
+	hs := *w.hosts.Load()
+	for _, q := range qs {
+		q.flushAcks()
+		q.kickNow()
+	}
+	for _, h := range hs {
+		h.parkUntil.Store(int64(Never))
+	}
+	w.parked.Store(true)
+	wait := Never
+	for _, h := range hs {
+		if next := h.wheel.Next(); next != Never {
+			wait = min(wait, next-h.now(), maxPark)
+		}
+	}
+	for _, q := range qs {
+		if !q.mu.TryLock() {
+			return 0 // a reader polls it, and may leave packets behind
+		}
+		armed := q.down || q.dev.Arm()
+		q.mu.Unlock()
+		if !armed || q.kickNow() {
+			return 0
+		}
+		if next := q.nextEvent(); next != Never {
+			wait = min(wait, next-q.host.now())
+		}
+	}
+	if w.stop.Load() {
+		return 0
+	}
+	if wait != Never {
+		for _, h := range hs {
+			h.parkUntil.Store(int64(h.now() + wait))
+		}
+	}
+	return wait
 }

@@ -9,7 +9,9 @@ import (
 )
 
 const (
-	burst        = 64       // packets taken from a queue at a time
+	burst        = 64       // packets taken from a queue at a time, at the most
+	maxRuns      = 16       // connections served at a time: each may wake a goroutine
+	manyRuns     = 4        // see queue.busy
 	maxOverflow  = 4 * 1024 // packets kept for a device whose ring is full
 	stallTimeout = time.Millisecond
 )
@@ -25,9 +27,15 @@ type queue struct {
 
 	// Receiving. mu is held by who polls; a reader may try to.
 	mu   sync.Mutex
-	pkts [burst]*nic.Packet
+	pkts [maxRuns]*nic.Packet
 	cur  *TCPConn // locked: the connection of the packet before
 	down bool     // under mu: the host is closed
+	runs int      // connections that the burst was for, as they came
+
+	// busy: the latest burst was for so many connections that there is work
+	// for more goroutines than processors. Then a reader that polls would
+	// only take one from another.
+	busy atomic.Bool
 
 	// Transmitting.
 	kickWanted atomic.Bool
@@ -69,14 +77,31 @@ func (q *queue) poll() int {
 		q.mu.Unlock()
 		return n
 	}
-	k := q.dev.Recv(q.pkts[:])
-	if k > 0 {
-		now := q.host.now()
-		for i, p := range q.pkts[:k] {
+	now := time.Duration(0)
+	q.runs = 0
+	k := 0
+	for k < burst && q.runs < maxRuns {
+		m := q.dev.Recv(q.pkts[:])
+		if m == 0 {
+			break
+		}
+		if k == 0 {
+			now = q.host.now()
+		}
+		k += m
+		for i, p := range q.pkts[:m] {
 			q.pkts[i] = nil
 			q.receive(p, now)
 		}
+		if m < len(q.pkts) {
+			break
+		}
+	}
+	if k > 0 {
 		q.endRun(now)
+		if busy := q.runs >= manyRuns; busy != q.busy.Load() {
+			q.busy.Store(busy)
+		}
 	}
 	q.mu.Unlock()
 	return n + k
@@ -87,6 +112,7 @@ func (q *queue) poll() int {
 func (q *queue) endRun(now time.Duration) {
 	if c := q.cur; c != nil {
 		q.cur = nil
+		q.runs++
 		c.afterInput(now)
 		c.unlock()
 	}
@@ -104,6 +130,10 @@ func (q *queue) transmit(pkts []*nic.Packet) {
 	q.txMu.Lock()
 	defer q.txMu.Unlock()
 	for _, p := range pkts {
+		if q.host.closed.Load() {
+			q.host.drop(p, DropClosed)
+			continue
+		}
 		if len(q.overflow) >= maxOverflow {
 			q.host.drop(p, DropTransmitQueue)
 			continue
@@ -130,9 +160,7 @@ func (q *queue) setFull() {
 	q.full.Store(true)
 	if q.retryAt == Never {
 		q.retryAt = q.host.now() + stallTimeout
-		if w := q.worker.Load(); w != nil {
-			w.wakeBefore(q.retryAt)
-		}
+		q.host.wakeBefore(q.retryAt)
 	}
 }
 
@@ -246,11 +274,15 @@ func (q *queue) nextEvent() time.Duration {
 	return next
 }
 
-// shut releases what the queue holds and takes no more.
-func (q *queue) shut() {
+// shutReceive ends receiving. When it returns nobody is in the receive path.
+func (q *queue) shutReceive() {
 	q.mu.Lock()
 	q.down = true
 	q.mu.Unlock()
+}
+
+// shutTransmit releases what waits for the device. The host is closed.
+func (q *queue) shutTransmit() {
 	q.txMu.Lock()
 	for _, p := range q.overflow {
 		q.host.drop(p, DropClosed)

@@ -244,7 +244,7 @@ func (c *TCPConn) TryRead(b []byte) (int, error) {
 // receive queue's mutex is held, and released meanwhile.
 func (c *TCPConn) awaitData() error {
 	r := &c.rq
-	for n := r.rounds(); n > 0; n-- {
+	for n := r.rounds(); n > 0 && !c.home.busy.Load(); n-- {
 		r.mu.Unlock()
 		c.pollOnce()
 		r.mu.Lock()

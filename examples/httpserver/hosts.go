@@ -41,6 +41,7 @@ type hosts struct {
 	faults  *fault.Device // nil without -drop-chance
 	gateway *gateway      // nil with a TAP interface
 	devices []nic.Device  // to close at last
+	closed  bool
 
 	requests atomic.Uint64
 	active   atomic.Int64 // requests under way
@@ -153,6 +154,10 @@ func (h *hosts) refuse() {
 
 // Close ends the gateway, the networks and the devices. It may be called twice.
 func (h *hosts) Close() error {
+	if h.closed {
+		return nil
+	}
+	h.closed = true
 	var errs []error
 	if h.gateway != nil {
 		errs = append(errs, h.gateway.close())
@@ -165,7 +170,6 @@ func (h *hosts) Close() error {
 			errs = append(errs, err)
 		}
 	}
-	h.gateway, h.server, h.devices = nil, nil, nil
 	return errors.Join(errs...)
 }
 

@@ -56,11 +56,11 @@ func run(ctx context.Context, o options, out io.Writer, terminal bool) error {
 	if err != nil {
 		return err
 	}
+	hosts.open(listener.Addr())
 	server := &http.Server{Handler: pages(hosts), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 
-	hosts.open(listener.Addr())
 	hosts.announce(out)
 	report := startReport(hosts, out, terminal)
 	select {

@@ -21,7 +21,7 @@ const (
 // path is the way of a request, from the client to net/http.
 func (h *hosts) path() []stop {
 	address := strings.TrimSuffix(strings.TrimPrefix(h.url, "http://"), "/")
-	client := stop{ID: "client", Zone: zoneClient, Name: "Browser", About: "or curl: it notices nothing"}
+	client := stop{ID: "client", Zone: zoneClient, Name: "Browser", About: "or curl, unchanged"}
 	server := []stop{
 		{ID: "server", Zone: zoneProcess, Name: "Server's stack", About: h.listenAddress},
 		{ID: "http", Zone: zoneProcess, Name: "net/http", About: "handlers of Go's own"},

@@ -165,13 +165,18 @@ func (w *world) mayDrop(why string) bool {
 		return s.lossy()
 	case "listen-overflow":
 		return s.Hosts[0].Backlog > 0 || s.Hosts[1].Backlog > 0 || s.disrupted()
-	case "rate-limit":
+	case "rate-limit": // of ICMP errors, and of RSTs for what came after an early Close
 		for i := range s.Flows {
 			if s.Flows[i].Refused {
 				return true
 			}
 		}
-		return false
+		for i := range s.Conns {
+			if !s.Conns[i].graceful() {
+				return true
+			}
+		}
+		return s.disrupted()
 	case "no-buffer":
 		return s.Wire.Pool > 0
 	case "transmit-queue":

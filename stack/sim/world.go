@@ -351,7 +351,7 @@ func (w *world) happen(e Event) error {
 		if err := n.close(); err != nil {
 			return err
 		}
-		return n.port.Close()
+		return n.fault.Close() // nobody would look after its frames
 	}
 	return nil
 }

@@ -19,8 +19,8 @@ type sendQueue struct {
 	shard      uint8  // of the pool
 }
 
-// write appends what fits of p below limit octets in all, of which used are
-// taken, and returns how much that was.
+// write appends p, but no more than room octets of it, and returns how much
+// that was.
 func (q *sendQueue) write(pool *ChunkPool, p []byte, room int) int {
 	if len(p) > room {
 		p = p[:max(room, 0)]

@@ -23,14 +23,14 @@ function scaled(x, units, base, space) {
   const digits = i === 0 || x >= 100 ? 0 : x >= 10 ? 1 : 2;
   return x.toFixed(digits) + space + units[i];
 }
-const count = (x) => x < 100000 ? Math.round(x).toLocaleString("en") : scaled(x, ["", " thousand", " million", " billion"], 1000, "");
+const count = (x) => x < 100000 ? Math.round(x).toLocaleString("en") : scaled(x, ["", "k", "M", "G"], 1000, "");
 const bytes = (x) => scaled(x, ["B", "kB", "MB", "GB", "TB"], 1000, " ");
 const memory = (x) => scaled(x, ["B", "KiB", "MiB", "GiB"], 1024, " ");
 const rate = (x) => x < 10 && x > 0 ? x.toFixed(1) : count(x);
 function time(ms) {
   if (ms <= 0) return "–";
   if (ms < 1) return Math.round(ms * 1000) + " µs";
-  return ms < 10 ? ms.toFixed(1) + " ms" : ms < 10000 ? Math.round(ms) + " ms" : (ms / 1000).toFixed(1) + " s";
+  return ms < 10 ? ms.toFixed(1) + " ms" : ms < 999.5 ? Math.round(ms) + " ms" : (ms / 1000).toFixed(1) + " s";
 }
 
 // ---- The table of connections ----
@@ -294,10 +294,12 @@ function update(now) {
   show("lost", count(now.lost));
   show("poll", time(poll));
   show("client", "answer in " + time(poll));
-  const n = now.server.connections;
-  show("server", n + (n === 1 ? " connection" : " connections"));
+  show("server", count(now.server.retransmits) + " sent again");
   show("kernel", now.gateway ? count(now.gateway.accepted) + " accepted" : "");
-  if (now.gateway) show("gateway", now.gateway.open + " open");
+  if (now.gateway) {
+    show("gateway", now.gateway.open + " open");
+    show("near", count(now.gateway.retransmits) + " sent again");
+  }
   showConnections(now.connections);
   if (last && now.seconds > last.seconds) move(last, now);
   last = now;
@@ -311,7 +313,6 @@ function move(before, now) {
   const rx = gone((s) => s.server.rxPackets), tx = gone((s) => s.server.txPackets);
   packetChart.add(rx / seconds, tx / seconds);
   byteChart.add(gone((s) => s.server.rxBytes) / seconds, gone((s) => s.server.txBytes) / seconds);
-  show("near", rate(rx / seconds) + " packets/s");
   show("cable", rate((rx + tx) / seconds) + " packets/s");
   show("http", rate(requests / seconds) + " requests/s");
 

@@ -94,6 +94,12 @@ type Queue interface {
 	// events that NextEvent announced.
 	Recv(pkts []*Packet) int
 
+	// Pending reports whether Recv may have something to do. It is false only
+	// if there was nothing at the time, costs no more than a look at a ring's
+	// index, and may be called by anybody: it spares the lock of an empty
+	// queue.
+	Pending() bool
+
 	// Alloc returns an empty packet with room for size bytes behind the
 	// device's headroom, in one part or in a chain of them, or nil when the
 	// transmit pool is exhausted. The caller fills it and passes it to Send,

@@ -13,9 +13,19 @@ const Never = time.Duration(math.MaxInt64)
 // called from any goroutine.
 type Clock func() time.Duration
 
-// SystemClock returns a clock that starts now. Its origin lies an hour back, so
-// that no time that it tells is zero or close to it.
+// processStart is the origin of the system's clock: an hour back, so that no time
+// that it tells is zero or close to it.
+var processStart = time.Now().Add(-time.Hour)
+
+func systemClock() time.Duration { return time.Since(processStart) }
+
+// SystemClock returns the clock that hosts have by default. They share it, and
+// so a poller reads it once for all of them. In a testing/synctest bubble it is
+// one that begins now, as the bubble's time is another.
 func SystemClock() Clock {
+	if systemClock() > 0 {
+		return systemClock
+	}
 	base := time.Now().Add(-time.Hour)
 	return func() time.Duration { return time.Since(base) }
 }

@@ -90,7 +90,7 @@ func (c *TCPConn) work(pending uint32) {
 		c.events(c.core.Tick(now), now)
 		if c.lingerUntil != 0 && now >= c.lingerUntil {
 			c.lingerUntil = 0
-			c.core.Abort(now)
+			c.endLinger(now)
 		}
 		c.wantOutput = true
 	}

@@ -12,7 +12,7 @@
 // to the state machine's send buffer, tcp_output.go builds segments in buffers
 // of the device, on the writer's own goroutine.
 //
-// Locks, in their order: a connection's writeMu, its lock (conn_lock.go), its
+// Locks, in their order: a connection's lock (conn_lock.go), its
 // receive queue's mutex; then the leaves: flow table, timer wheel, neighbour
 // cache, a device's transmit. The poller only tries a connection's lock.
 //

@@ -24,6 +24,7 @@ func (q *queue) receive(p *nic.Packet, now time.Duration) {
 		q.host.drop(p, DropNotForUs)
 		return
 	}
+	q.group = b[0]&1 != 0
 	p.TrimFront(header.EthernetLen)
 	switch e.Type() {
 	case header.TypeIPv4:

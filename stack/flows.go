@@ -22,7 +22,10 @@ type timeWait struct {
 	mu   sync.Mutex
 	core tcp.TimeWait
 	key  tuple
-	gone bool // out of the table, under timeWaits.mu
+
+	// Under timeWaits.mu.
+	listed     bool
+	prev, next *timeWait
 }
 
 // flowTable finds connections by their tuple. Look-ups take no lock and write

@@ -52,10 +52,11 @@ type TCPDefaults struct {
 // All methods may be called from any goroutine, but for Poll, NextEvent and
 // FlushIdle, which belong to who drives the host.
 type Host struct {
-	cfg    Config
-	clock  Clock
-	log    *slog.Logger
-	secret [16]byte // keys initial sequence numbers and timestamps (RFC 6528)
+	cfg         Config
+	clock       Clock
+	systemClock bool // clock is the system's
+	log         *slog.Logger
+	secret      [16]byte // keys initial sequence numbers and timestamps (RFC 6528)
 
 	wheel  *timer.Wheel
 	routes route.Table
@@ -97,6 +98,7 @@ func NewHost(cfg Config) *Host {
 	setDefault(&cfg.TCP.SndBuf, 512<<10)
 	setDefault(&cfg.MaxConnections, 1<<20)
 	setDefault(&cfg.MaxTimeWait, 1<<16)
+	shared := cfg.Clock == nil && systemClock() > 0
 	if cfg.Clock == nil {
 		cfg.Clock = SystemClock()
 	}
@@ -106,7 +108,7 @@ func NewHost(cfg Config) *Host {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{cfg: cfg, clock: cfg.Clock, log: cfg.Logger.With("host", cfg.Name)}
+	h := &Host{cfg: cfg, clock: cfg.Clock, log: cfg.Logger.With("host", cfg.Name), systemClock: shared}
 	h.tcpConfigs = make(map[TCPOptions]*tcp.Config)
 	cfg.Rand(h.secret[:])
 	var seed [32]byte
@@ -249,9 +251,7 @@ func (h *Host) Poll() int {
 
 // tick handles the timers that are due.
 func (h *Host) tick(now time.Duration) {
-	if h.wheel.Next() <= now {
-		h.wheel.Advance(now)
-	}
+	h.wheel.Advance(now) // which also turns an idle wheel
 }
 
 // FlushIdle sends the acknowledgements that wait for data to ride on: to be
@@ -313,7 +313,7 @@ func (h *Host) Close() error {
 			f.conn.abort(ErrClosed)
 		}
 	})
-	h.twList.clear()
+	h.twList.close()
 	h.mu.Lock()
 	poller := h.poller
 	h.mu.Unlock()
@@ -368,4 +368,8 @@ func (f *fragments) Expire(_ int, now time.Duration) {
 	f.host.arm(&f.timer, min(f.v4.Next(), f.v6.Next()))
 }
 
-func (f *fragments) clear() { f.host.wheel.Stop(&f.timer) }
+func (f *fragments) clear() {
+	f.v4.Clear()
+	f.v6.Clear()
+	f.host.wheel.Stop(&f.timer)
+}

@@ -53,8 +53,7 @@ func (l *icmpLimiter) allowReset(now time.Duration) bool {
 	return l.resets.take(now, 1000, 1000)
 }
 
-// sendIP sends a datagram that fits the MTU, its payload of n bytes written by
-// build.
+// sendIP sends a datagram, its payload of n bytes written by build.
 func (h *Host) sendIP(src, dst netip.Addr, proto uint8, n int, now time.Duration, build func(b []byte)) {
 	p, err := h.findPath(dst, src, 0)
 	if err != nil {
@@ -64,7 +63,10 @@ func (h *Host) sendIP(src, dst netip.Addr, proto uint8, n int, now time.Duration
 	var hdr [header.EthernetLen + header.IPv6Len]byte
 	hl := p.header(hdr[:], proto, 64, 0)
 	if n+hl-header.EthernetLen > p.mtu() {
-		h.count.drops[DropNoRoute].Add(1)
+		whole := make([]byte, n)
+		build(whole)
+		h.count.icmpOut.Add(1)
+		p.sendFragments(proto, whole, uint32(h.random()), now)
 		return
 	}
 	pkt := p.q.dev.Alloc(hl + n)
@@ -317,15 +319,12 @@ func (h *Host) sendErrorV6(i *Interface, src, dst netip.Addr, typ, code uint8, r
 }
 
 // parameterProblem answers a packet whose headers were in error.
-func (q *queue) parameterProblem(ip header.IPv6, length int, pp header.ParamProblem, now time.Duration) {
+func (q *queue) parameterProblem(p *nic.Packet, ip header.IPv6, length int, pp header.ParamProblem, now time.Duration) {
 	d := ipPacket{src: ip.SrcAddr(), dst: ip.DstAddr()}
 	if !pp.Respond || !q.accepts(&d) || !q.host.mayAnswer(&d, now) {
 		return
 	}
-	raw := ip[:header.IPv6Len]
-	if cap(ip) >= header.IPv6Len+length {
-		raw = ip[:header.IPv6Len+length]
-	}
+	raw := p.Bytes()[:header.IPv6Len+length]
 	q.host.sendErrorV6(q.iface, d.dst, d.src, header.ICMPv6ParamProblem, pp.Code, pp.Pointer, raw, now)
 }
 

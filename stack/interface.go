@@ -45,6 +45,7 @@ type Interface struct {
 	maxSend  int // largest frame with TSO
 	loopback bool
 	queues   []*queue
+	maxMTU   int // configured
 	mtu      atomic.Int32
 	up       atomic.Bool
 
@@ -74,6 +75,7 @@ func (h *Host) attach(dev nic.Device, cfg InterfaceConfig, loopback bool) (*Inte
 		host: h, name: cfg.Name, dev: dev, mac: info.MAC, offloads: info.Offloads,
 		maxSend: info.MaxSend, loopback: loopback,
 	}
+	i.maxMTU = cfg.MTU
 	i.mtu.Store(int32(cfg.MTU))
 	i.neighTime.Init(i, 0)
 	i.neighbors = neighbor.New[*nic.Packet](neighbor.Config{Rand: h.random})
@@ -144,8 +146,8 @@ func linkLocal(m nic.MAC) netip.Addr {
 // driver calls it with its own held.
 func (i *Interface) setLink(l nic.Link) {
 	i.up.Store(l.Up)
-	if l.MTU > 0 && l.MTU < int(i.mtu.Load()) {
-		i.mtu.Store(int32(l.MTU))
+	if l.MTU > 0 {
+		i.mtu.Store(int32(min(l.MTU, i.maxMTU)))
 	}
 	if l.Err != nil {
 		i.host.log.Error("interface failed", "interface", i.name, "error", l.Err)

@@ -15,7 +15,7 @@ type ipPacket struct {
 	src, dst netip.Addr
 	raw      []byte // the packet from its IP header on: what an ICMP error quotes
 	sum      uint16 // of the pseudo-header
-	unicast  bool   // to one of our addresses, not to a group
+	unicast  bool   // to us alone, not to a group or by a broadcast on the link
 }
 
 // receiveIPv4 takes a packet that begins with its IPv4 header (RFC 791, 1122
@@ -68,7 +68,7 @@ func (q *queue) deliverIPv4(p *nic.Packet, ip header.IPv4, payload []byte, now t
 		h.drop(p, DropNotLocal)
 		return
 	}
-	if d.src.IsMulticast() || q.iface.isBroadcast(d.src) {
+	if d.src.IsMulticast() || q.iface.isBroadcast(d.src) || q.iface.forged(d.src) {
 		h.drop(p, DropMartian)
 		return
 	}
@@ -90,7 +90,7 @@ func (q *queue) deliverIPv4(p *nic.Packet, ip header.IPv4, payload []byte, now t
 func (q *queue) accepts(d *ipPacket) bool {
 	switch {
 	case q.host.isLocal(d.dst):
-		d.unicast = true
+		d.unicast = !q.group // RFC 1122 section 3.2.2
 		return true
 	case d.dst.IsMulticast():
 		return true // those with no socket end at the transport

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/fastnet-go/fastnet/nic"
@@ -16,6 +17,10 @@ func (q *queue) receiveIPv6(p *nic.Packet, now time.Duration) {
 		h.drop(p, DropIPHeader)
 		return
 	}
+	if q.martian6(ip.SrcAddr(), ip.DstAddr()) {
+		h.drop(p, DropMartian)
+		return
+	}
 	if ip.NextHeader() == header.ProtoTCP { // nearly always
 		q.deliverIPv6(p, ip, header.ProtoTCP, payload, now)
 		return
@@ -24,7 +29,7 @@ func (q *queue) receiveIPv6(p *nic.Packet, now time.Duration) {
 	if err != nil {
 		h.count.drops[DropIPHeader].Add(1)
 		if x.Problem.Respond {
-			q.parameterProblem(ip, len(payload), x.Problem, now)
+			q.parameterProblem(p, ip, len(payload), x.Problem, now)
 		}
 		p.Release()
 		return
@@ -40,19 +45,22 @@ func (q *queue) receiveIPv6(p *nic.Packet, now time.Duration) {
 		p.Release()
 	default:
 		h.count.drops[DropProtocol].Add(1)
-		q.parameterProblem(ip, len(payload), x.Problem, now)
+		q.parameterProblem(p, ip, len(payload), x.Problem, now)
 		p.Release()
 	}
+}
+
+// martian6 reports whether a packet can not have come this way (RFC 4291
+// sections 2.5.3, 2.5.5.2 and 2.7).
+func (q *queue) martian6(src, dst netip.Addr) bool {
+	return src.IsMulticast() || src.Is4In6() || dst.Is4In6() || dst.IsUnspecified() ||
+		!q.iface.loopback && (src.IsLoopback() || dst.IsLoopback())
 }
 
 // deliverIPv6 passes the payload of a whole packet to its transport.
 func (q *queue) deliverIPv6(p *nic.Packet, ip header.IPv6, proto uint8, payload []byte, now time.Duration) {
 	h := q.host
 	d := ipPacket{src: ip.SrcAddr(), dst: ip.DstAddr()}
-	if d.src.IsMulticast() || !q.iface.loopback && (d.src.IsLoopback() || d.dst.IsLoopback()) || d.src.Is4In6() || d.dst.Is4In6() {
-		h.drop(p, DropMartian)
-		return
-	}
 	d.sum = ip.PseudoSum(proto, len(payload))
 	whole := header.IPv6Len + ip.PayloadLen()
 	d.raw = p.Bytes()[:min(whole, p.Len())]
@@ -69,6 +77,10 @@ func (q *queue) deliverIPv6(p *nic.Packet, ip header.IPv6, proto uint8, payload 
 	}
 	if !q.accepts(&d) {
 		h.drop(p, DropNotLocal)
+		return
+	}
+	if q.iface.forged(d.src) {
+		h.drop(p, DropMartian)
 		return
 	}
 	if proto == header.ProtoUDP {
@@ -99,9 +111,9 @@ func (q *queue) receiveFragment6(p *nic.Packet, ip header.IPv6, x header.ExtResu
 		return
 	case reassembly.Held:
 	case reassembly.BadLength:
-		q.parameterProblem(ip, length, header.ParamProblem{Respond: true, Pointer: lengthField}, now)
+		q.parameterProblem(p, ip, length, header.ParamProblem{Respond: true, Pointer: lengthField}, now)
 	case reassembly.TooBig:
-		q.parameterProblem(ip, length, header.ParamProblem{Respond: true, Pointer: uint32(x.HeaderLen + offsetField)}, now)
+		q.parameterProblem(p, ip, length, header.ParamProblem{Respond: true, Pointer: uint32(x.HeaderLen + offsetField)}, now)
 	}
 	if status != reassembly.Held {
 		h.count.drops[DropFragment].Add(1)

@@ -191,6 +191,23 @@ func (p *path) header(b []byte, proto uint8, ttl, tos uint8) int {
 	return header.EthernetLen + header.IPv4MinLen
 }
 
+// ttl is the time to live, or hop limit, of datagrams: those to a group do not
+// leave the link unless somebody asks for it (RFC 1112 section 6.1).
+func (p *path) ttl() uint8 {
+	if p.dst.IsMulticast() {
+		return 1
+	}
+	return 64
+}
+
+// loopbackOf is the loopback address of a's family.
+func loopbackOf(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return netip.IPv6Loopback()
+}
+
 // pseudoSum is the checksum of the pseudo-header with a length of zero.
 func (p *path) pseudoSum(proto uint8) uint16 {
 	if p.dst.Is6() {

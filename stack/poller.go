@@ -60,6 +60,7 @@ type worker struct {
 
 	// The goroutine's own.
 	clock   Clock
+	now     time.Duration   // at the latest tick
 	looked  time.Duration   // when the scheduler last looked at its network poller
 	busy    bool            // the latest round made many goroutines runnable
 	rounds  int             // since the timers were looked at
@@ -191,7 +192,7 @@ func (w *worker) wake() {
 	}
 }
 
-// timerRounds is how many busy rounds pass between looks at the timers, whose
+// timerRounds is how many rounds pass between looks at the timers, whose
 // resolution is a millisecond.
 const timerRounds = 16
 
@@ -235,16 +236,31 @@ func (w *worker) work() int {
 			w.busy = w.busy || q.busy.Load()
 		}
 	}
-	if w.rounds++; n == 0 || w.rounds >= timerRounds {
-		w.rounds = 0
-		for _, h := range *w.hosts.Load() {
-			h.tick(h.now())
-		}
+	if w.rounds++; w.rounds >= timerRounds {
+		w.tick()
 	}
 	for _, q := range qs {
 		q.kickNow()
 	}
 	return n
+}
+
+// tick handles the timers that are due.
+func (w *worker) tick() {
+	w.rounds = 0
+	w.now = w.clock()
+	for _, h := range *w.hosts.Load() {
+		h.tick(w.nowOf(h))
+	}
+}
+
+// nowOf is the time on h's clock. Hosts on the system's clock share the reading
+// of the latest tick.
+func (w *worker) nowOf(h *Host) time.Duration {
+	if h.systemClock {
+		return w.now
+	}
+	return h.now()
 }
 
 // yield lets other goroutines run after a round. When each round makes many of them runnable no processor runs out of work, and the
@@ -294,18 +310,21 @@ func (w *worker) idle(timer *time.Timer) {
 func (w *worker) park() time.Duration {
 	qs := *w.queues.Load()
 	hs := *w.hosts.Load()
+	w.tick()
 	for _, q := range qs {
 		q.flushAcks()
 		q.kickNow()
 	}
 	for _, h := range hs {
-		h.parkUntil.Store(int64(Never))
+		if h.parkUntil.Load() != int64(Never) {
+			h.parkUntil.Store(int64(Never))
+		}
 	}
 	w.parked.Store(true)
 	wait := Never
 	for _, h := range hs {
 		if next := h.wheel.Next(); next != Never {
-			wait = min(wait, next-h.now(), maxPark)
+			wait = min(wait, next-w.nowOf(h), maxPark)
 		}
 	}
 	for _, q := range qs {
@@ -318,7 +337,7 @@ func (w *worker) park() time.Duration {
 			return 0
 		}
 		if next := q.nextEvent(); next != Never {
-			wait = min(wait, next-q.host.now())
+			wait = min(wait, next-w.nowOf(q.host))
 		}
 	}
 	if w.stop.Load() {
@@ -326,7 +345,7 @@ func (w *worker) park() time.Duration {
 	}
 	if wait != Never {
 		for _, h := range hs {
-			h.parkUntil.Store(int64(h.now() + wait))
+			h.parkUntil.Store(int64(w.nowOf(h) + wait))
 		}
 	}
 	return wait

@@ -30,7 +30,9 @@ type queue struct {
 	pkts [maxRuns]*nic.Packet
 	cur  *TCPConn // locked: the connection of the packet before
 	down bool     // under mu: the host is closed
-	runs int      // connections that the burst was for, as they came
+	// group: the frame at hand came by a multicast or broadcast Ethernet address.
+	group bool
+	runs  int // connections that the burst was for, as they came
 
 	// busy: the latest burst was for so many connections that there is work
 	// for more goroutines than processors. Then a reader that polls would
@@ -70,7 +72,7 @@ func (q *queue) poll() int {
 	if q.full.Load() {
 		n += q.retry()
 	}
-	if !q.mu.TryLock() {
+	if !q.dev.Pending() || !q.mu.TryLock() {
 		return n
 	}
 	if q.down {

@@ -17,7 +17,8 @@ type receiveQueue struct {
 	mu         sync.Mutex
 	cond       sync.Cond
 	head, tail *nic.Packet
-	bytes      int // on the list
+	spill      []byte // follows the list: what came while there was no buffer for it
+	bytes      int    // on the list and in spill
 	packets    int
 	limit      int // the receive buffer's size, bytes
 	drained    int // bytes read since the window was last told
@@ -55,32 +56,32 @@ func (r *receiveQueue) keepWhole(p *nic.Packet) bool {
 
 // append queues p, whose bytes are the payload. p is the queue's from then on.
 func (r *receiveQueue) append(h *Host, p *nic.Packet) {
-	n := p.Len()
-	r.bytes += n
-	if !r.keepWhole(p) && r.copyOut(h, p.Bytes()) {
-		p.Release()
+	if r.keepWhole(p) && r.spill == nil {
+		r.bytes += p.Len()
+		r.push(p)
 		return
 	}
-	r.push(p)
+	r.copyOut(h, p.Bytes())
+	p.Release()
 }
 
-// copyOut appends b to the queue in buffers of the host's. It reports false,
-// with nothing done, if there is none.
-func (r *receiveQueue) copyOut(h *Host, b []byte) bool {
-	if t := r.tail; t != nil && t.Pool() == h.held && t.Tailroom() >= len(b) {
-		copy(t.Extend(len(b)), b)
-		return true
+// copyOut appends b to the queue in buffers of the host's, or on the heap if all
+// are in use: it is acknowledged, so it must not be lost.
+func (r *receiveQueue) copyOut(h *Host, b []byte) {
+	r.bytes += len(b)
+	for len(b) > 0 && r.spill == nil {
+		t := r.tail
+		if t == nil || t.Pool() != h.held || t.Tailroom() == 0 {
+			if t = h.held.Get(); t == nil {
+				break
+			}
+			r.push(t)
+		}
+		n := min(len(b), t.Tailroom())
+		copy(t.Extend(n), b)
+		b = b[n:]
 	}
-	if len(b) > h.held.Room() {
-		return false
-	}
-	c := h.held.Get()
-	if c == nil {
-		return false
-	}
-	copy(c.Extend(len(b)), b)
-	r.push(c)
-	return true
+	r.spill = append(r.spill, b...)
 }
 
 func (r *receiveQueue) push(p *nic.Packet) {
@@ -112,6 +113,13 @@ func (r *receiveQueue) read(b []byte) int {
 		p.SetLink(nil)
 		p.Release()
 	}
+	if n < len(b) && r.spill != nil {
+		k := copy(b[n:], r.spill)
+		n += k
+		if r.spill = r.spill[k:]; len(r.spill) == 0 {
+			r.spill = nil
+		}
+	}
 	r.bytes -= n
 	r.drained += n
 	return n
@@ -126,7 +134,7 @@ func (r *receiveQueue) discard() int {
 		p.SetLink(nil)
 		p.Release()
 	}
-	r.tail, r.bytes, r.packets = nil, 0, 0
+	r.tail, r.spill, r.bytes, r.packets = nil, nil, 0, 0
 	return n
 }
 
@@ -205,13 +213,13 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 		r.mu.Unlock()
 		return 0, err
 	}
-	if r.head == nil && r.end == nil && !r.shut {
+	if r.bytes == 0 && r.end == nil && !r.shut {
 		if err := c.awaitData(); err != nil {
 			r.mu.Unlock()
 			return 0, err
 		}
 	}
-	if r.head == nil {
+	if r.bytes == 0 {
 		err := r.end
 		if err == nil {
 			err = io.EOF // shut
@@ -232,7 +240,7 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 func (c *TCPConn) TryRead(b []byte) (int, error) {
 	r := &c.rq
 	r.mu.Lock()
-	wait := r.status() == nil && r.head == nil && r.end == nil && !r.shut
+	wait := r.status() == nil && r.bytes == 0 && r.end == nil && !r.shut
 	r.mu.Unlock()
 	if wait && len(b) > 0 {
 		return 0, ErrWouldBlock
@@ -248,16 +256,16 @@ func (c *TCPConn) awaitData() error {
 		r.mu.Unlock()
 		c.pollOnce()
 		r.mu.Lock()
-		if r.head != nil {
+		if r.bytes > 0 {
 			r.learn(true)
 		} else if n == 1 {
 			r.learn(false)
 		}
-		if err := r.status(); err != nil || r.head != nil || r.end != nil {
+		if err := r.status(); err != nil || r.bytes > 0 || r.end != nil {
 			return err
 		}
 	}
-	for r.head == nil && r.end == nil && !r.shut {
+	for r.bytes == 0 && r.end == nil && !r.shut {
 		if err := r.status(); err != nil {
 			return err
 		}
@@ -270,12 +278,17 @@ func (c *TCPConn) awaitData() error {
 // worth a segment.
 func (c *TCPConn) updateWindow() {
 	c.lock()
+	c.offerWindow()
+	c.unlock()
+}
+
+// offerWindow is updateWindow with the lock held.
+func (c *TCPConn) offerWindow() {
 	c.syncWindow()
 	if c.core.WindowUpdateDue() {
 		c.core.FlushAck()
 		c.output(c.host.now())
 	}
-	c.unlock()
 }
 
 // syncWindow tells the state machine how much the receive queue takes. The

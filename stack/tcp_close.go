@@ -25,14 +25,8 @@ func (c *TCPConn) Close() error {
 	if c.released {
 		return ErrClosed
 	}
-	c.released = true
 	now := c.host.now()
-	unread := c.rq.close() > 0
-	c.wq.closed = true
-	c.wq.wake()
-	h := c.host
-	h.wheel.Stop(&c.rq.timer)
-	h.wheel.Stop(&c.wq.timer)
+	unread := c.release()
 	if c.gone {
 		return nil
 	}
@@ -46,6 +40,19 @@ func (c *TCPConn) Close() error {
 	}
 	c.output(now)
 	return nil
+}
+
+// release lets go of what the application had of the connection: its calls
+// return ErrClosed, and what it did not read is dropped. It reports whether there
+// was any. The lock is held.
+func (c *TCPConn) release() (unread bool) {
+	c.released = true
+	c.wq.closed = true
+	c.wq.wake()
+	unread = c.rq.close() > 0
+	c.host.wheel.Stop(&c.rq.timer)
+	c.host.wheel.Stop(&c.wq.timer)
+	return unread
 }
 
 // CloseWrite sends FIN after what was written. Reads go on.
@@ -91,6 +98,15 @@ func (c *TCPConn) CloseRead() error {
 // gets a RST. Positive: after so many seconds it is dropped.
 func (c *TCPConn) SetLinger(seconds int) error {
 	return c.set(func(time.Duration) { c.linger = seconds })
+}
+
+// endLinger drops what the peer has not acknowledged in time. If it has it all
+// the connection ends as it would have.
+func (c *TCPConn) endLinger(now time.Duration) {
+	switch c.core.State() {
+	case tcp.StateFinWait1, tcp.StateClosing, tcp.StateLastAck, tcp.StateSynReceived:
+		c.core.Abort(now)
+	}
 }
 
 // SetNoDelay turns the Nagle algorithm off (true) or on.
@@ -140,7 +156,7 @@ func (c *TCPConn) SetReadBuffer(bytes int) error {
 		c.rq.mu.Lock()
 		c.rq.limit = min(max(bytes, minBuffer), maxRcvBuf)
 		c.rq.mu.Unlock()
-		c.syncWindow()
+		c.offerWindow()
 	})
 }
 
@@ -152,7 +168,8 @@ func (c *TCPConn) SetWriteBuffer(bytes int) error {
 	})
 }
 
-// set runs change with the lock held, unless the connection is closed.
+// set runs change with the lock held, unless the connection is closed. One that
+// has ended takes it without effect, as in Linux.
 func (c *TCPConn) set(change func(now time.Duration)) error {
 	c.lock()
 	defer c.unlock()
@@ -160,7 +177,7 @@ func (c *TCPConn) set(change func(now time.Duration)) error {
 		return ErrClosed
 	}
 	if c.gone {
-		return errInvalid
+		return nil
 	}
 	change(c.host.now())
 	return nil

@@ -38,6 +38,7 @@ type TCPConn struct {
 	hdrLen      uint8
 	pseudo      uint16 // sum of the pseudo-header without its length
 	ipSum       uint16 // sum of hdr's IPv4 header
+	mtu         int    // the path's, as far as the state machine knows
 	batch       [8]*nic.Packet
 	timer       timer.Timer
 	wantOutput  bool // Next may have something
@@ -108,7 +109,8 @@ func (c *TCPConn) setPath() {
 
 // init is what the state machine of a connection begins with.
 func (c *TCPConn) init(now time.Duration) tcp.Init {
-	mss := c.path.mtu() - int(c.hdrLen) + header.EthernetLen - header.TCPMinLen
+	c.mtu = c.path.mtu()
+	mss := c.mtu - int(c.hdrLen) + header.EthernetLen - header.TCPMinLen
 	return tcp.Init{
 		ISS:      tcp.ISS(&c.host.secret, c.local, c.remote, now),
 		TSOffset: tcp.TSOffset(&c.host.secret, netip.AddrPortFrom(c.local.Addr(), 0), netip.AddrPortFrom(c.remote.Addr(), 0)),

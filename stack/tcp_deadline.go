@@ -45,25 +45,24 @@ func (c *TCPConn) SetReadDeadline(t time.Time) error {
 	r.deadline, r.expired = when, past
 	if past {
 		r.wake()
-	}
-	r.mu.Unlock()
-	if !past && when != Never {
+	} else if when != Never {
 		c.host.arm(&r.timer, when)
 	}
+	r.mu.Unlock()
 	return nil
 }
 
 // expire is called by the timer, which may be an older deadline's.
 func (r *receiveQueue) expire(h *Host, now time.Duration) {
 	r.mu.Lock()
-	when := r.deadline
-	if when <= now && !r.expired && when != 0 {
+	defer r.mu.Unlock()
+	switch {
+	case r.deadline == Never || r.deadline == 0 || r.closed:
+	case r.deadline <= now:
 		r.expired = true
 		r.wake()
-	}
-	r.mu.Unlock()
-	if when != Never && when > now {
-		h.arm(&r.timer, when)
+	default:
+		h.arm(&r.timer, r.deadline)
 	}
 }
 

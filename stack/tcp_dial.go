@@ -86,10 +86,7 @@ func (h *Host) StartDialTCP(laddr, raddr netip.AddrPort, o TCPOptions) (*TCPConn
 	case remote.IsMulticast():
 		return nil, errNetUnreachable
 	case remote.IsUnspecified(): // as Linux: this host
-		remote = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-		if raddr.Addr().Is6() {
-			remote = netip.IPv6Loopback()
-		}
+		remote = loopbackOf(remote)
 	}
 	if h.sockets.Load() >= int64(h.cfg.MaxConnections) {
 		return nil, syscall.ENOBUFS
@@ -109,6 +106,9 @@ func (h *Host) StartDialTCP(laddr, raddr netip.AddrPort, o TCPOptions) (*TCPConn
 	p, err := h.findPath(remote, local.WithZone(""), h.random())
 	if err != nil {
 		return nil, err
+	}
+	if p.iface.isBroadcast(remote) {
+		return nil, errNetUnreachable
 	}
 	if isLinkLocal(remote) {
 		remote = remote.WithZone(p.iface.name)

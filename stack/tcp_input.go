@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/fastnet-go/fastnet/nic"
@@ -27,21 +28,31 @@ func (q *queue) receiveTCP(p *nic.Packet, k *tuple, sum uint16, now time.Duratio
 	k.remotePort = header.TCP(b).SrcPort()
 	k.localPort = header.TCP(b).DstPort()
 	if c := q.cur; c != nil {
-		if c.key == *k {
+		if c.key == *k && !c.gone {
 			c.input(p, now)
 			return
 		}
 		q.endRun(now)
 	}
 	f := h.flows.lookup(k)
+	for f != nil && f.conn != nil && f.conn.mu.TryLock() {
+		if f.conn.gone { // since we looked it up
+			f.conn.unlock()
+			f = h.flows.lookup(k)
+			continue
+		}
+		q.cur = f.conn
+		if q.cur.pending.Load()&pendingInput != 0 { // what came before p is first
+			q.cur.work(q.cur.pending.Swap(0))
+		}
+		q.cur.input(p, now)
+		return
+	}
 	switch {
 	case f == nil:
 		q.receiveUnknown(p, k, nil, now)
 	case f.timeWait != nil:
 		q.receiveTimeWait(p, f, now)
-	case f.conn.mu.TryLock():
-		q.cur = f.conn
-		f.conn.input(p, now)
 	default:
 		f.conn.pushBacklog(p)
 	}
@@ -112,11 +123,7 @@ func (c *TCPConn) keep(p *nic.Packet, hdrLen int, r tcp.Result) *nic.Packet {
 	}
 	if r.Events.Has(tcp.Reassembled) {
 		for b := c.core.Reassembled(); b != nil; b = c.core.Reassembled() {
-			b = b[:min(len(b), c.host.held.Room())]
-			if !q.copyOut(c.host, b) {
-				break // they stay with the state machine until the next time
-			}
-			q.bytes += len(b)
+			q.copyOut(c.host, b)
 			c.core.Consume(len(b))
 		}
 	}
@@ -135,13 +142,17 @@ func (q *queue) receiveUnknown(p *nic.Packet, k *tuple, old *flow, now time.Dura
 		q.host.drop(p, DropTCPHeader)
 		return
 	}
+	switch {
+	case !q.host.isLocal(fromAddr(k.local)):
+		q.host.drop(p, DropNotLocal)
+		return
+	case !q.iface.validPeer(k) || q.group:
+		q.host.drop(p, DropMartian)
+		return
+	}
 	if l := q.host.listeners.lookup(k); l != nil {
 		switch tcp.CheckListen(&seg) {
 		case tcp.ListenSYN:
-			if !q.iface.validPeer(k) {
-				q.host.drop(p, DropMartian)
-				return
-			}
 			l.receiveSYN(q, k, &seg, old, now)
 			p.Release()
 			return
@@ -151,7 +162,7 @@ func (q *queue) receiveUnknown(p *nic.Packet, k *tuple, old *flow, now time.Dura
 		}
 	}
 	q.host.count.drops[DropNoPort].Add(1)
-	if rst, ok := tcp.ResetFor(&seg); ok && q.iface.validPeer(k) {
+	if rst, ok := tcp.ResetFor(&seg); ok {
 		if q.host.limiter.allowReset(now) {
 			q.host.count.resetsSent.Add(1)
 			q.host.sendSegment(q, k, &rst, now)
@@ -162,11 +173,16 @@ func (q *queue) receiveUnknown(p *nic.Packet, k *tuple, old *flow, now time.Dura
 	p.Release()
 }
 
-// validPeer reports whether both addresses of k can be a connection's.
+// validPeer reports whether the remote address and port of k can be those of a
+// peer.
 func (i *Interface) validPeer(k *tuple) bool {
-	l, r := fromAddr(k.local), fromAddr(k.remote)
-	return i.host.isLocal(l) && !r.IsMulticast() && !r.IsUnspecified() && !i.isBroadcast(r) && k.remotePort != 0
+	r := fromAddr(k.remote)
+	return !r.IsMulticast() && !r.IsUnspecified() && !i.isBroadcast(r) && !i.forged(r) && k.remotePort != 0
 }
+
+// forged reports whether a packet that came in can not be from its source, an
+// address of ours.
+func (i *Interface) forged(src netip.Addr) bool { return !i.loopback && i.host.isLocal(src) }
 
 // sendSegment sends a segment without data that belongs to no connection, back
 // to where k came from.

@@ -19,6 +19,10 @@ func (c *TCPConn) output(now time.Duration) {
 	if c.path.gen != c.host.routes.Generation() {
 		c.reroute()
 	}
+	if m := c.path.mtu(); m < c.mtu { // the interface's has shrunk, or the route changed
+		c.mtu = m
+		c.core.SetMSS(m - int(c.hdrLen) + header.EthernetLen - header.TCPMinLen)
+	}
 	c.syncWindow()
 	q := c.path.q
 	limit := c.maxPayload()
@@ -49,11 +53,12 @@ func (c *TCPConn) output(now time.Duration) {
 	if n > 0 {
 		c.send(n, now)
 	}
-	if s := c.core.State(); s == tcp.StateClosed || s == tcp.StateTimeWait {
+	s := c.core.State()
+	if s != tcp.StateClosed && s != tcp.StateTimeWait {
+		c.arm()
+	} else if !c.stalled || c.host.closed.Load() { // else there is a last segment to send
 		c.finish(now)
-		return
 	}
-	c.arm()
 }
 
 // send passes the first n packets of the batch on.

@@ -17,10 +17,10 @@ type timeWaits struct {
 	host  *Host
 	timer timer.Timer
 
-	mu    sync.Mutex
-	list  []*timeWait
-	first int // index of the oldest
-	live  int
+	mu             sync.Mutex
+	oldest, newest *timeWait
+	n              int
+	closed         bool
 }
 
 func (t *timeWaits) init(h *Host) {
@@ -29,7 +29,7 @@ func (t *timeWaits) init(h *Host) {
 }
 
 // add makes the record of c, whose lock is held, and puts it in the flow table
-// in c's place.
+// in c's place. It returns nil if that could not be.
 func (t *timeWaits) add(c *TCPConn, now time.Duration) *timeWait {
 	h := t.host
 	tw := &timeWait{core: c.core.TimeWait(), key: c.key}
@@ -40,45 +40,69 @@ func (t *timeWaits) add(c *TCPConn, now time.Duration) *timeWait {
 	when := tw.core.Deadline()
 	t.mu.Lock()
 	var evicted *timeWait
-	if t.live >= h.cfg.MaxTimeWait {
-		evicted = t.oldest()
+	switch {
+	case t.closed:
+		evicted = tw
+	case t.n >= h.cfg.MaxTimeWait:
+		evicted = t.oldest
+		t.unlink(evicted)
+		fallthrough
+	default:
+		t.link(tw)
+		h.arm(&t.timer, when)
 	}
-	t.list = append(t.list, tw)
-	t.live++
 	t.mu.Unlock()
 	if evicted != nil {
 		h.flows.remove(&evicted.key, nil, evicted)
 	}
-	h.arm(&t.timer, when)
 	return tw
 }
 
-// oldest takes the oldest record off the list. t.mu is held.
-func (t *timeWaits) oldest() *timeWait {
-	for t.first < len(t.list) {
-		tw := t.list[t.first]
-		t.list[t.first] = nil
-		t.first++
-		if t.first > 1024 && t.first > len(t.list)/2 {
-			t.list = append([]*timeWait(nil), t.list[t.first:]...)
-			t.first = 0
-		}
-		if !tw.gone {
-			tw.gone = true
-			t.live--
-			return tw
-		}
+// link puts a record at the end of the list.
+func (t *timeWaits) link(tw *timeWait) {
+	tw.listed = true
+	tw.prev, tw.next = t.newest, nil
+	if t.newest == nil {
+		t.oldest = tw
+	} else {
+		t.newest.next = tw
 	}
-	t.list, t.first = t.list[:0], 0
-	return nil
+	t.newest = tw
+	t.n++
+}
+
+// unlink takes a record off the list, if it is there.
+func (t *timeWaits) unlink(tw *timeWait) {
+	if !tw.listed {
+		return
+	}
+	if tw.prev == nil {
+		t.oldest = tw.next
+	} else {
+		tw.prev.next = tw.next
+	}
+	if tw.next == nil {
+		t.newest = tw.prev
+	} else {
+		tw.next.prev = tw.prev
+	}
+	tw.listed, tw.prev, tw.next = false, nil, nil
+	t.n--
 }
 
 // replaced takes a record off the books that is out of the flow table already.
 func (t *timeWaits) replaced(tw *timeWait) {
 	t.mu.Lock()
-	if !tw.gone {
-		tw.gone = true
-		t.live--
+	t.unlink(tw)
+	t.mu.Unlock()
+}
+
+// restarted moves a record whose time begins anew behind the others.
+func (t *timeWaits) restarted(tw *timeWait) {
+	t.mu.Lock()
+	if tw.listed {
+		t.unlink(tw)
+		t.link(tw)
 	}
 	t.mu.Unlock()
 }
@@ -87,33 +111,32 @@ func (t *timeWaits) replaced(tw *timeWait) {
 func (t *timeWaits) Expire(_ int, now time.Duration) {
 	for {
 		t.mu.Lock()
-		if t.first == len(t.list) {
-			t.list, t.first = t.list[:0], 0
+		tw := t.oldest
+		if tw == nil || t.closed {
 			t.mu.Unlock()
 			return
 		}
-		tw := t.list[t.first]
-		if !tw.gone {
-			tw.mu.Lock()
-			when := tw.core.Deadline()
-			tw.mu.Unlock()
-			if when > now {
-				t.mu.Unlock()
-				t.host.arm(&t.timer, when)
-				return
-			}
+		tw.mu.Lock()
+		when := tw.core.Deadline()
+		tw.mu.Unlock()
+		if when > now {
+			t.host.arm(&t.timer, when)
+			t.mu.Unlock()
+			return
 		}
-		tw = t.oldest()
+		t.unlink(tw)
 		t.mu.Unlock()
-		if tw != nil {
-			t.host.flows.remove(&tw.key, nil, tw)
-		}
+		t.host.flows.remove(&tw.key, nil, tw)
 	}
 }
 
-func (t *timeWaits) clear() {
+// close forgets all records.
+func (t *timeWaits) close() {
 	t.mu.Lock()
-	t.list, t.first, t.live = nil, 0, 0
+	t.closed = true
+	for t.oldest != nil {
+		t.unlink(t.oldest)
+	}
 	t.mu.Unlock()
 	t.host.wheel.Stop(&t.timer)
 }
@@ -149,7 +172,10 @@ func (q *queue) receiveTimeWait(p *nic.Packet, f *flow, now time.Duration) {
 	tw.mu.Unlock()
 	k := f.key
 	switch verdict {
-	case tcp.TimeWaitAck, tcp.TimeWaitRestart:
+	case tcp.TimeWaitRestart:
+		h.twList.restarted(tw)
+		h.sendSegment(q, &k, &ack, now)
+	case tcp.TimeWaitAck:
 		h.sendSegment(q, &k, &ack, now)
 	case tcp.TimeWaitReopen:
 		q.receiveUnknown(p, &k, f, now)

@@ -14,12 +14,12 @@ const errBrokenPipe = syscall.EPIPE
 var errEOF = io.EOF
 
 // writeQueue is where writers wait. What they wrote is in the state machine's
-// send buffer. All but serial is under the connection's lock.
+// send buffer. All is under the connection's lock.
 type writeQueue struct {
-	serial   sync.Mutex // a Write's bytes stay together; before the connection's lock
 	cond     sync.Cond
 	conn     *TCPConn
 	waiting  int
+	writing  bool // a Write waits for room: another must not come between its bytes
 	shut     bool // CloseWrite or Close was called
 	closed   bool // Close was called
 	expired  bool
@@ -76,21 +76,20 @@ func (c *TCPConn) once(err, then error) error {
 // full. It returns before the peer has the bytes; an error after that is the
 // next call's.
 func (c *TCPConn) Write(b []byte) (int, error) {
-	c.wq.serial.Lock()
-	defer c.wq.serial.Unlock()
 	c.lock()
-	n, err := c.write(b)
+	n, err := 0, c.wq.turn()
+	if err == nil {
+		n, err = c.write(b)
+	}
 	c.unlock()
 	return n, err
 }
 
 // WriteBuffers writes the buffers one behind the other, as one run of segments.
 func (c *TCPConn) WriteBuffers(bufs [][]byte) (int64, error) {
-	c.wq.serial.Lock()
-	defer c.wq.serial.Unlock()
 	c.lock()
 	defer c.unlock()
-	if err := c.wq.status(); err != nil {
+	if err := c.wq.turn(); err != nil {
 		return 0, err
 	}
 	var total int64
@@ -99,7 +98,7 @@ func (c *TCPConn) WriteBuffers(bufs [][]byte) (int64, error) {
 		if n := c.core.Write(b); i < len(bufs)-1 && n == len(b) {
 			total += int64(n)
 			continue
-		} else if n > 0 {
+		} else {
 			c.output(c.host.now())
 			total += int64(n)
 			b = b[n:]
@@ -116,11 +115,19 @@ func (c *TCPConn) WriteBuffers(bufs [][]byte) (int64, error) {
 	return total, nil
 }
 
-// write is Write with the locks held.
-func (c *TCPConn) write(b []byte) (int, error) {
-	if err := c.wq.status(); err != nil {
-		return 0, err
+// turn waits until no other Write is halfway, and returns why nothing can be
+// written, or nil.
+func (w *writeQueue) turn() error {
+	for {
+		if err := w.status(); err != nil || !w.writing {
+			return err
+		}
+		w.wait()
 	}
+}
+
+// write is Write with the lock held and its turn come.
+func (c *TCPConn) write(b []byte) (int, error) {
 	n := 0
 	for {
 		if k := c.core.Write(b[n:]); k > 0 {
@@ -128,10 +135,14 @@ func (c *TCPConn) write(b []byte) (int, error) {
 			c.output(c.host.now())
 		}
 		if n == len(b) {
+			c.wq.wake() // those whose turn it may be
 			return n, nil
 		}
+		c.wq.writing = true
 		c.wq.wait()
+		c.wq.writing = false
 		if err := c.wq.status(); err != nil {
+			c.wq.wake()
 			return n, err
 		}
 	}
@@ -144,6 +155,9 @@ func (c *TCPConn) TryWrite(b []byte) (int, error) {
 	defer c.unlock()
 	if err := c.wq.status(); err != nil {
 		return 0, err
+	}
+	if c.wq.writing {
+		return 0, ErrWouldBlock
 	}
 	n := c.core.Write(b)
 	if n > 0 {

@@ -3,6 +3,7 @@ package stack
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,7 +36,7 @@ type UDPConn struct {
 	cond     sync.Cond
 	ring     []datagram // a ring: n of them from first on
 	first, n int
-	bytes    int
+	bytes    int // that they cost
 	limit    int
 	waiting  int
 	closed   bool
@@ -43,6 +44,8 @@ type UDPConn struct {
 	deadline time.Duration
 	timer    timer.Timer
 	soft     error // from ICMP, for the next call on a connected socket
+
+	home atomic.Pointer[queue] // of last: what a reader polls
 
 	sendMu      sync.Mutex
 	last        path // of the destination last sent to
@@ -85,10 +88,7 @@ func (h *Host) DialUDP(laddr, raddr netip.AddrPort, o UDPOptions) (*UDPConn, err
 		return nil, errInvalid
 	}
 	if remote.IsUnspecified() {
-		remote = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-		if raddr.Addr().Is6() {
-			remote = netip.IPv6Loopback()
-		}
+		remote = loopbackOf(remote)
 	}
 	u, err := h.newUDP(laddr, o)
 	if err != nil {
@@ -108,7 +108,7 @@ func (h *Host) DialUDP(laddr, raddr netip.AddrPort, o UDPOptions) (*UDPConn, err
 	if isLinkLocal(remote) {
 		remote = remote.WithZone(p.iface.name)
 	}
-	u.last, u.lastOK = p, true
+	u.setLast(p)
 	u.remote = netip.AddrPortFrom(remote, raddr.Port())
 	u.bind.addr, u.bind.only = toAddr(p.src), false
 	u.key = h.tupleOf(netip.AddrPortFrom(p.src, u.bind.port), u.remote, p.iface)
@@ -157,6 +157,9 @@ func (q *queue) receiveUDP(p *nic.Packet, d *ipPacket, now time.Duration) {
 		h.drop(p, DropUDPHeader)
 		return
 	}
+	if n := p.Len(); dg.Length() != n { // bytes behind the datagram: the sum is of UDP's length
+		d.sum = add16(add16(d.sum, ^uint16(n)), uint16(dg.Length()))
+	}
 	if dg.Checksum() == 0 && d.dst.Is6() || p.Checksum == nic.ChecksumNone && dg.Checksum() != 0 &&
 		!dg.ChecksumOK(d.sum) && !(q.iface.offloads.Has(nic.RxBarePartial) && dg.Checksum() == d.sum) {
 		h.drop(p, DropUDPChecksum)
@@ -183,12 +186,16 @@ func (q *queue) receiveUDP(p *nic.Packet, d *ipPacket, now time.Duration) {
 	u.push(p, netip.AddrPortFrom(from, k.remotePort))
 }
 
+// datagramCost is what a datagram that waits costs beside its bytes: about what
+// Linux counts. Without it empty ones would be free.
+const datagramCost = 512
+
 // push queues a datagram, or drops it when the buffer is full.
 func (u *UDPConn) push(p *nic.Packet, from netip.AddrPort) {
 	h := u.host
-	cost := p.BufferSize()
+	size := p.BufferSize()
 	u.mu.Lock()
-	if u.closed || u.bytes+p.Len() > u.limit {
+	if u.closed || u.n > 0 && u.bytes+p.Len()+datagramCost > u.limit {
 		closed := u.closed
 		u.mu.Unlock()
 		if closed {
@@ -200,7 +207,7 @@ func (u *UDPConn) push(p *nic.Packet, from netip.AddrPort) {
 	}
 	// A small datagram must not hold a large buffer for a slow reader, nor
 	// any hold one when the device runs out.
-	if (p.Len()*4 < cost && u.n >= 4 || p.Pool().Low()) && p.Len() <= h.held.Room() && p.Pool() != h.held {
+	if (p.Len()*4 < size && u.n >= 4 || p.Pool().Low()) && p.Len() <= h.held.Room() && p.Pool() != h.held {
 		if c := h.held.Get(); c != nil {
 			copy(c.Extend(p.Len()), p.Bytes())
 			p.Release()
@@ -212,7 +219,7 @@ func (u *UDPConn) push(p *nic.Packet, from netip.AddrPort) {
 	}
 	u.ring[(u.first+u.n)%len(u.ring)] = datagram{p, from}
 	u.n++
-	u.bytes += p.Len()
+	u.bytes += p.Len() + datagramCost
 	if u.waiting > 0 {
 		u.cond.Signal()
 	}
@@ -235,7 +242,7 @@ func (u *UDPConn) ReadFrom(b []byte) (n, full int, from netip.AddrPort, err erro
 		if u.ready() {
 			break
 		}
-		if u.last.q == nil || u.last.q.poll() == 0 {
+		if q := u.home.Load(); q == nil || q.poll() == 0 {
 			break
 		}
 	}
@@ -251,7 +258,7 @@ func (u *UDPConn) ReadFrom(b []byte) (n, full int, from netip.AddrPort, err erro
 			u.ring[u.first] = datagram{}
 			u.first = (u.first + 1) % len(u.ring)
 			u.n--
-			u.bytes -= d.p.Len()
+			u.bytes -= d.p.Len() + datagramCost
 			u.mu.Unlock()
 			n = copy(b, d.p.Bytes())
 			full = d.p.Len()

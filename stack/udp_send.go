@@ -5,12 +5,14 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/stack/header"
 )
 
-// maxDatagram is the most data that a UDP datagram over IPv4 can have.
-const maxDatagram = 65535 - header.IPv4MinLen - header.UDPLen
+// The most data that a UDP datagram can have: IPv4 counts its header.
+const (
+	maxDatagram4 = 65535 - header.IPv4MinLen - header.UDPLen
+	maxDatagram6 = 65535 - header.UDPLen
+)
 
 // Write sends a datagram to the peer of a connected socket.
 func (u *UDPConn) Write(b []byte) (int, error) {
@@ -61,8 +63,11 @@ func (u *UDPConn) send(b []byte, dst netip.AddrPort) (int, error) {
 		return 0, syscall.EAFNOSUPPORT
 	case (u.bind.only || u.bind.addr != any6 && !u.bind.addr.is4()) && ip.Is4():
 		return 0, errNetUnreachable
-	case len(b) > maxDatagram:
+	case len(b) > maxDatagram4 && (ip.Is4() || len(b) > maxDatagram6):
 		return 0, syscall.EMSGSIZE
+	}
+	if ip.IsUnspecified() { // as Linux: this host
+		ip = loopbackOf(ip)
 	}
 	if err := u.route(ip); err != nil {
 		return 0, err
@@ -74,7 +79,7 @@ func (u *UDPConn) send(b []byte, dst netip.AddrPort) (int, error) {
 		hl = header.EthernetLen + header.IPv6Len
 	}
 	if hl-header.EthernetLen+header.UDPLen+len(b) > p.mtu() {
-		return u.fragment(b, dst.Port(), hl, now)
+		return u.fragment(b, dst.Port(), now)
 	}
 	pkt := p.q.dev.Alloc(hl + header.UDPLen + len(b))
 	if pkt == nil || pkt.Tailroom() < hl+header.UDPLen+len(b) {
@@ -85,7 +90,7 @@ func (u *UDPConn) send(b []byte, dst netip.AddrPort) (int, error) {
 		return 0, syscall.ENOBUFS
 	}
 	f := pkt.Extend(hl + header.UDPLen + len(b))
-	p.header(f, header.ProtoUDP, 64, 0)
+	p.header(f, header.ProtoUDP, p.ttl(), 0)
 	finishIP(f[header.EthernetLen:hl], header.UDPLen+len(b))
 	n := header.UDPLen + len(b)
 	sum := add16(p.pseudoSum(header.ProtoUDP), uint16(n))
@@ -105,7 +110,7 @@ func (u *UDPConn) route(dst netip.Addr) error {
 	if u.lastOK && u.last.dst == dst && u.last.gen == u.host.routes.Generation() && u.last.iface.up.Load() {
 		return nil
 	}
-	if u.lastOK && u.remote.IsValid() && u.last.gen == u.host.routes.Generation() {
+	if u.lastOK && u.remote.IsValid() && u.last.gen == u.host.routes.Generation() && u.last.iface.up.Load() {
 		return nil // dst has a zone
 	}
 	src := netip.Addr{}
@@ -116,58 +121,24 @@ func (u *UDPConn) route(dst netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	u.last, u.lastOK = p, true
+	u.setLast(p)
 	return nil
 }
 
-// fragment sends a datagram that is larger than the MTU in several packets (RFC
-// 791 section 3.2, RFC 8200 section 4.5). sendMu is held.
-func (u *UDPConn) fragment(b []byte, dstPort uint16, hl int, now time.Duration) (int, error) {
-	p, h := &u.last, u.host
-	// The datagram as it will be put together again.
+func (u *UDPConn) setLast(p path) {
+	u.last, u.lastOK = p, true
+	u.home.Store(p.q)
+}
+
+// fragment sends a datagram that is larger than the MTU. sendMu is held.
+func (u *UDPConn) fragment(b []byte, dstPort uint16, now time.Duration) (int, error) {
+	p := &u.last
 	whole := make([]byte, header.UDPLen+len(b))
 	sum := add16(p.pseudoSum(header.ProtoUDP), uint16(len(whole)))
 	sum = header.CopyChecksum(whole[header.UDPLen:], b, sum)
 	header.PutUDP(whole, u.bind.port, dstPort, len(whole), sum)
-	v6 := p.dst.Is6()
-	room := p.mtu() - (hl - header.EthernetLen)
-	ext := 0
-	if v6 {
-		ext = header.IPv6FragmentLen
-	}
-	room = (room - ext) &^ 7
 	u.id++
-	var pkts []*nic.Packet
-	for off := 0; off < len(whole); off += room {
-		part := whole[off:min(off+room, len(whole))]
-		more := off+room < len(whole)
-		pkt := p.q.dev.Alloc(hl + ext + len(part))
-		if pkt == nil {
-			for _, pkt := range pkts {
-				pkt.Release()
-			}
-			h.count.drops[DropNoBuffer].Add(1)
-			return 0, syscall.ENOBUFS
-		}
-		f := pkt.Extend(hl + ext + len(part))
-		p.header(f, header.ProtoUDP, 64, 0)
-		if v6 {
-			ip := header.IPv6(f[header.EthernetLen:])
-			ip.SetNextHeader(header.ProtoFragment)
-			ip.SetPayloadLen(ext + len(part))
-			header.PutIPv6Fragment(f[hl:], header.ProtoUDP, off, more, u.id)
-		} else {
-			ip := header.IPv4(f[header.EthernetLen:hl])
-			ip.SetTotalLen(len(ip) + len(part))
-			ip.SetID(uint16(u.id))
-			ip.SetFragment(false, more, off)
-			ip.UpdateChecksum()
-		}
-		copy(f[hl+ext:], part)
-		pkts = append(pkts, pkt)
-	}
-	h.count.fragmentsOut.Add(uint64(len(pkts)))
-	if err := p.send(pkts, now); err != nil {
+	if err := p.sendFragments(header.ProtoUDP, whole, u.id, now); err != nil {
 		return 0, err
 	}
 	return len(b), nil

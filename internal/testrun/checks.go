@@ -62,7 +62,7 @@ func gofmt(t *tally) {
 	if err != nil {
 		wrong = append(wrong, err.Error())
 	}
-	result(t, "gofmt", strings.Join(wrong, "\n"))
+	verdict(t, "gofmt", strings.Join(wrong, "\n"))
 }
 
 func vet(t *tally) {
@@ -96,7 +96,7 @@ func layers(t *tally) {
 	} {
 		out, err := exec.Command("go", append([]string{"list", "-deps"}, gate.pattern...)...).CombinedOutput()
 		if err != nil {
-			t.fail(gate.what, string(out))
+			t.fail("layers of "+gate.what, string(out))
 			continue
 		}
 		var wrong []string
@@ -106,7 +106,7 @@ func layers(t *tally) {
 				wrong = append(wrong, fmt.Sprintf("%s imports %s, directly or not: go list -deps %s", gate.what, pkg, strings.Join(gate.pattern, " ")))
 			}
 		}
-		result(t, gate.what, strings.Join(wrong, "\n"))
+		verdict(t, "layers of "+gate.what, strings.Join(wrong, "\n"))
 	}
 }
 
@@ -123,7 +123,7 @@ func below(pkg string, roots []string) bool {
 func builds(t *tally) {
 	for _, platform := range platforms {
 		system, arch, _ := strings.Cut(platform, "/")
-		command(t, platform, ".", []string{"GOOS=" + system, "GOARCH=" + arch, "CGO_ENABLED=0"}, "go", "build", "./...")
+		command(t, "build for "+platform, ".", []string{"GOOS=" + system, "GOARCH=" + arch, "CGO_ENABLED=0"}, "go", "build", "./...")
 	}
 }
 
@@ -135,7 +135,7 @@ func command(t *tally, name, dir string, env []string, args ...string) {
 	out, err := cmd.CombinedOutput()
 	switch {
 	case err == nil:
-		t.pass()
+		t.pass(name)
 	case dir != "." && unreachable(out):
 		t.skip(name, "its modules cannot be downloaded: "+lastLine(out))
 	default:
@@ -143,11 +143,11 @@ func command(t *tally, name, dir string, env []string, args ...string) {
 	}
 }
 
-// result is a check that passes if there is nothing to say.
-func result(t *tally, name, wrong string) {
+// verdict is that of a check, which passes if there is nothing to say.
+func verdict(t *tally, name, wrong string) {
 	if wrong != "" {
 		t.fail(name, wrong)
 		return
 	}
-	t.pass()
+	t.pass(name)
 }

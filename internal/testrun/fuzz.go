@@ -13,21 +13,22 @@ type target struct{ pkg, name string }
 // runFuzz runs each fuzz target for a time. What they find stays in testdata/fuzz
 // of their package, for go test to run from then on.
 func runFuzz(t *tally, each time.Duration) {
-	t.step = "fuzz"
+	t.begin("fuzz", fmt.Sprintf("each target for %v", each))
 	out, err := exec.Command("go", "test", "-list", "^Fuzz", "./...").CombinedOutput()
 	targets := parseTargets(string(out))
 	if err != nil {
 		t.fail("listing the fuzz targets", string(out))
 	}
-	fmt.Fprintf(t.w, "== fuzz: %d targets, %v each\n", len(targets), each)
+	start := time.Now()
+	defer func() { t.end(time.Since(start)) }()
 	for _, x := range targets {
 		out, err := exec.Command("go", "test", "-run", "^$", "-fuzz", "^"+x.name+"$", "-fuzztime", each.String(), x.pkg).CombinedOutput()
-		word := "ok"
+		word, name := "ok", short(x.pkg)+" "+x.name
 		if err != nil {
 			word = "FAIL"
-			t.fail(short(x.pkg)+" "+x.name, string(out))
+			t.fail(name, string(out))
 		} else {
-			t.pass()
+			t.pass(name)
 		}
 		fmt.Fprintf(t.w, "   %-4s  %-24s %-36s %s\n", word, short(x.pkg), x.name, executions(string(out)))
 	}

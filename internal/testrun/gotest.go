@@ -28,7 +28,7 @@ func goTest(t *tally, dir string, args ...string) {
 		t.fail("go test", err.Error())
 		return
 	}
-	before := t.failed
+	before := t.counts.failed
 	read := newReader(t)
 	failed := read.all(out)
 	err = cmd.Wait()
@@ -37,7 +37,7 @@ func goTest(t *tally, dir string, args ...string) {
 	switch {
 	case failed != nil:
 		t.fail("go test", fmt.Sprintf("its output cannot be read: %v\n%s", failed, stderr.String()))
-	case err != nil && (t.failed == before || !errors.As(err, &exit)):
+	case err != nil && (t.counts.failed == before || !errors.As(err, &exit)):
 		t.fail("go test", fmt.Sprintf("%v\n%s", err, stderr.String()))
 	}
 }
@@ -75,7 +75,7 @@ type reader struct {
 type packageRun struct {
 	output strings.Builder
 	tests  map[string]*testRun
-	counts [3]int // passed, failed, skipped
+	counts counts
 }
 
 type testRun struct {
@@ -138,8 +138,8 @@ func (r *reader) add(e event) {
 		return
 	case "pass":
 		if run.subtests == 0 {
-			r.t.pass()
-			p.counts[0]++
+			r.t.pass(name)
+			p.counts.passed++
 		}
 	case "fail":
 		if parent != nil {
@@ -148,11 +148,11 @@ func (r *reader) add(e event) {
 		// A test fails with its subtests: it counts only if they did not.
 		if !run.subfailed {
 			r.t.fail(name, run.output.String())
-			p.counts[1]++
+			p.counts.failed++
 		}
 	case "skip":
 		r.t.skip(name, reason(run.output.String()))
-		p.counts[2]++
+		p.counts.skipped++
 	default:
 		return
 	}
@@ -164,14 +164,14 @@ func (r *reader) packageEvent(p *packageRun, e event) {
 	case "output":
 		p.output.WriteString(e.Output)
 	case "fail":
-		if p.counts[1] == 0 {
+		if p.counts.failed == 0 {
 			// A build error, TestMain, or an end without a word.
 			output := p.output.String()
 			if b := r.builds[e.FailedBuild]; b != nil {
 				output = b.String()
 			}
 			r.t.fail(short(e.Package), output)
-			p.counts[1]++
+			p.counts.failed++
 		}
 		r.line(p, e, "FAIL")
 	case "pass":
@@ -181,7 +181,7 @@ func (r *reader) packageEvent(p *packageRun, e event) {
 
 // line tells that a package is done.
 func (r *reader) line(p *packageRun, e event, word string) {
-	fmt.Fprintf(r.t.w, "   %-4s  %-28s %6.1fs  %s\n", word, short(e.Package), e.Elapsed, counts(p.counts[0], p.counts[1], p.counts[2]))
+	fmt.Fprintf(r.t.w, "   %-4s  %-28s %6.1fs  %v\n", word, short(e.Package), e.Elapsed, p.counts)
 }
 
 // parentOf is the test that a subtest belongs to, "" for a test.

@@ -32,7 +32,7 @@ func TestLeavesAreCounted(t *testing.T) {
 {"Action":"pass","Package":"p","Test":"TestOne"}
 {"Action":"pass","Package":"p","Elapsed":0.5}
 `)
-	require.Equal(t, [3]int{3, 0, 0}, [3]int{tally.passed, tally.failed, tally.skipped})
+	require.Equal(t, counts{3, 0, 0}, tally.total())
 	require.True(t, strings.HasSuffix(out, "\n3 passed, 0 failed, 0 skipped\n"))
 }
 
@@ -47,7 +47,7 @@ func TestAFailedSubtestIsOneFailure(t *testing.T) {
 {"Action":"fail","Package":"p","Test":"TestTable"}
 {"Action":"fail","Package":"p"}
 `)
-	require.Equal(t, [3]int{1, 1, 0}, [3]int{tally.passed, tally.failed, tally.skipped})
+	require.Equal(t, counts{1, 1, 0}, tally.total())
 	require.Contains(t, out, "race: p TestTable/a\n")
 	require.Contains(t, out, "x_test.go:3: wrong")
 }
@@ -60,7 +60,7 @@ func TestATestThatFailsBesideItsSubtestsCounts(t *testing.T) {
 {"Action":"fail","Package":"p","Test":"TestTable"}
 {"Action":"fail","Package":"p"}
 `)
-	require.Equal(t, [3]int{1, 1, 0}, [3]int{tally.passed, tally.failed, tally.skipped})
+	require.Equal(t, counts{1, 1, 0}, tally.total())
 }
 
 func TestSkipsAreListedByReason(t *testing.T) {
@@ -76,8 +76,36 @@ func TestSkipsAreListedByReason(t *testing.T) {
 {"Action":"pass","Package":"p"}
 {"Action":"skip","Package":"without/tests"}
 `)
-	require.Equal(t, 2, tally.skipped)
-	require.Contains(t, out, "Skipped:\n  needs root\n      race: p TestA\n      race: p TestB\n")
+	require.Equal(t, 2, tally.total().skipped)
+	require.Contains(t, out, "Skipped:\n  needs root\n      p TestA\n      p TestB\n")
+}
+
+func TestSubtestsSkippedForOneReasonAreOneEntry(t *testing.T) {
+	var out bytes.Buffer
+	tally := newTally(&out)
+	for _, name := range []string{"p TestA/b", "p TestA/a", "p TestB/c", "some check"} {
+		tally.skip(name, "needs root")
+	}
+	tally.summary()
+	require.Equal(t, "\nSkipped:\n  needs root\n      p TestA: 2 subtests, the first a\n      p TestB/c\n      some check\n\n0 passed, 0 failed, 4 skipped\n", out.String())
+}
+
+func TestSeveralRunsOfATestCountOnce(t *testing.T) {
+	var out bytes.Buffer
+	tally := newTally(&out)
+	tally.begin("race", "")
+	tally.pass("p TestA")
+	tally.pass("p TestB")
+	tally.skip("p TestC", "the race detector")
+	tally.skip("p TestD", "needs root")
+	tally.begin("plain", "")
+	tally.pass("p TestA")
+	tally.fail("p TestB", "wrong")
+	tally.pass("p TestC")
+	tally.skip("p TestD", "needs root")
+	tally.summary()
+	require.Equal(t, counts{passed: 2, failed: 1, skipped: 1}, tally.total())
+	require.NotContains(t, out.String(), "the race detector")
 }
 
 func TestAPackageThatDoesNotBuildIsOneFailure(t *testing.T) {
@@ -88,7 +116,7 @@ func TestAPackageThatDoesNotBuildIsOneFailure(t *testing.T) {
 {"Action":"output","Package":"p","Output":"FAIL\tp [build failed]\n"}
 {"Action":"fail","Package":"p","FailedBuild":"p [p.test]"}
 `)
-	require.Equal(t, 1, tally.failed)
+	require.Equal(t, 1, tally.total().failed)
 	require.Contains(t, out, "undefined: y")
 }
 
@@ -100,7 +128,7 @@ func TestAPanicIsTheFailureOfItsTest(t *testing.T) {
 {"Action":"fail","Package":"p","Test":"TestB"}
 {"Action":"fail","Package":"p"}
 `)
-	require.Equal(t, [3]int{0, 1, 0}, [3]int{tally.passed, tally.failed, tally.skipped})
+	require.Equal(t, counts{0, 1, 0}, tally.total())
 	require.Contains(t, out, "panic: no")
 }
 

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,50 +13,87 @@ import (
 // end: panics and the messages of tests stand there.
 const outputLines = 120
 
-// tally counts results and keeps what the summary tells.
+// tally keeps results for the summary. A result is known by its name: what runs
+// in several steps counts once, as failed if any run failed, and as skipped if
+// every one was skipped.
 type tally struct {
-	w                       io.Writer
-	passed, failed, skipped int
-	step                    string
-	before                  [3]int // the counts when the step began
-	failures                []failure
-	skips                   []skip
+	w        io.Writer
+	step     string
+	counts   counts // of the step
+	results  map[string]*result
+	failures []failure
+	skips    []skip
 }
+
+type counts struct{ passed, failed, skipped int }
+
+func (c counts) String() string {
+	return fmt.Sprintf("%d passed, %d failed, %d skipped", c.passed, c.failed, c.skipped)
+}
+
+type result struct{ passed, failed bool } // neither: skipped
 
 type failure struct{ step, name, output string }
 
 type skip struct{ step, name, reason string }
 
-func newTally(w io.Writer) *tally { return &tally{w: w} }
+func newTally(w io.Writer) *tally { return &tally{w: w, results: make(map[string]*result)} }
 
-func (t *tally) begin(s step) {
-	t.step = s.name
-	t.before = [3]int{t.passed, t.failed, t.skipped}
-	fmt.Fprintf(t.w, "== %s: %s\n", s.name, s.about)
+func (t *tally) begin(name, about string) {
+	t.step, t.counts = name, counts{}
+	fmt.Fprintf(t.w, "== %s: %s\n", name, about)
 }
 
 func (t *tally) end(took time.Duration) {
-	fmt.Fprintf(t.w, "   %s (%.1fs)\n",
-		counts(t.passed-t.before[0], t.failed-t.before[1], t.skipped-t.before[2]), took.Seconds())
+	fmt.Fprintf(t.w, "   %v (%.1fs)\n", t.counts, took.Seconds())
 }
 
-func (t *tally) pass() { t.passed++ }
+func (t *tally) result(name string) *result {
+	if t.results[name] == nil {
+		t.results[name] = new(result)
+	}
+	return t.results[name]
+}
+
+func (t *tally) pass(name string) {
+	t.counts.passed++
+	t.result(name).passed = true
+}
 
 func (t *tally) fail(name, output string) {
-	t.failed++
+	t.counts.failed++
+	t.result(name).failed = true
 	t.failures = append(t.failures, failure{t.step, name, output})
 }
 
 func (t *tally) skip(name, reason string) {
-	t.skipped++
+	t.counts.skipped++
+	t.result(name)
 	t.skips = append(t.skips, skip{t.step, name, reason})
+}
+
+// total counts the results of all steps.
+func (t *tally) total() counts {
+	var c counts
+	for _, r := range t.results {
+		switch {
+		case r.failed:
+			c.failed++
+		case r.passed:
+			c.passed++
+		default:
+			c.skipped++
+		}
+	}
+	return c
 }
 
 // summary tells what was skipped and what failed. Its last line is the counts.
 func (t *tally) summary() {
-	if len(t.skips) > 0 {
+	skips := slices.DeleteFunc(slices.Clone(t.skips), func(s skip) bool { return *t.results[s.name] != result{} })
+	if len(skips) > 0 {
 		fmt.Fprint(t.w, "\nSkipped:\n")
-		writeSkips(t.w, t.skips)
+		writeSkips(t.w, skips)
 	}
 	if len(t.failures) > 0 {
 		fmt.Fprint(t.w, "\nFailed:\n")
@@ -64,30 +101,48 @@ func (t *tally) summary() {
 			fmt.Fprintf(t.w, "  %s: %s\n%s", f.step, f.name, indent(f.output))
 		}
 	}
-	fmt.Fprintf(t.w, "\n%s\n", counts(t.passed, t.failed, t.skipped))
+	fmt.Fprintf(t.w, "\n%v\n", t.total())
 }
 
-func counts(passed, failed, skipped int) string {
-	return fmt.Sprintf("%d passed, %d failed, %d skipped", passed, failed, skipped)
-}
-
-// writeSkips lists skips by their reasons, those of most tests first.
+// writeSkips lists skips by their reasons. Subtests with the reason in common
+// are one entry.
 func writeSkips(w io.Writer, skips []skip) {
-	byReason := make(map[string][]string)
+	type entry struct{ reason, test string }
+	subtests := make(map[entry]map[string]bool)
 	var reasons []string
+	tests := make(map[string][]string) // by reason
 	for _, s := range skips {
-		if byReason[s.reason] == nil {
+		test, _, _ := strings.Cut(afterPackage(s.name), "/")
+		e := entry{s.reason, s.name[:len(s.name)-len(afterPackage(s.name))] + test}
+		if tests[s.reason] == nil {
 			reasons = append(reasons, s.reason)
 		}
-		byReason[s.reason] = append(byReason[s.reason], s.step+": "+s.name)
+		if subtests[e] == nil {
+			subtests[e] = make(map[string]bool)
+			tests[s.reason] = append(tests[s.reason], e.test)
+		}
+		subtests[e][s.name] = true
 	}
-	slices.SortStableFunc(reasons, func(a, b string) int { return cmp.Compare(len(byReason[b]), len(byReason[a])) })
 	for _, reason := range reasons {
 		fmt.Fprintf(w, "  %s\n", reason)
-		for _, name := range byReason[reason] {
-			fmt.Fprintf(w, "      %s\n", name)
+		for _, test := range tests[reason] {
+			names := slices.Sorted(maps.Keys(subtests[entry{reason, test}]))
+			if len(names) == 1 {
+				fmt.Fprintf(w, "      %s\n", names[0])
+			} else {
+				fmt.Fprintf(w, "      %s: %d subtests, the first %s\n", test, len(names), names[0][len(test)+1:])
+			}
 		}
 	}
+}
+
+// afterPackage is the test in the name of a result, which is a package, a space
+// and a test; all of a check's.
+func afterPackage(name string) string {
+	if _, test, ok := strings.Cut(name, " "); ok && strings.HasPrefix(test, "Test") {
+		return test
+	}
+	return name
 }
 
 // indent returns the last lines of output, set off from the summary's own.

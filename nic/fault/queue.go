@@ -176,6 +176,9 @@ func (q *queue) Arm() bool {
 	return true
 }
 
+// Pending is always true: an event may be due.
+func (q *queue) Pending() bool { return true }
+
 // NextEvent implements nic.Queue.
 func (q *queue) NextEvent() time.Duration {
 	next := q.next()

@@ -309,6 +309,9 @@ func (q *queue) wait() {
 // NextEvent implements nic.Queue.
 func (q *queue) NextEvent() time.Duration { return math.MaxInt64 }
 
+// Pending is always true: only a system call tells.
+func (q *queue) Pending() bool { return true }
+
 // close ends the queue: a goroutine that sleeps on it wakes up.
 func (q *queue) close() error {
 	err := q.file.Close()

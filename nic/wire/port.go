@@ -324,6 +324,8 @@ func (q *queue) Arm() bool {
 
 func (q *queue) NextEvent() time.Duration { return nic.Never }
 
+func (q *queue) Pending() bool { return !q.rx.empty() }
+
 // drain releases what is on the receive ring, after Close.
 func (q *queue) drain() {
 	var pkts [64]*nic.Packet

@@ -110,10 +110,10 @@ func (w *world) judge(c *connection) error {
 		if e != nil && e.err == nil && !e.gaveUp && e.eof && e.wrote == p.Ends[side].Bytes {
 			continue
 		}
-		// On a lossy network an end that has closed gives up after a number
-		// of retransmissions, and so does one whose handshake is not
-		// complete.
-		if !s.lossy() {
+		// An end that has closed gives up after a number of retransmissions,
+		// answered probes of a slow reader's window included, and so does one
+		// whose handshake is not complete.
+		if !s.lossy() && !s.hasty() {
 			return fmt.Errorf("connection %d, end %d: not complete: %v; the peer: %v", c.index, side, e, c.ends[1-side])
 		}
 		w.report.GivenUp++

@@ -215,15 +215,7 @@ func (f *flow) damaged(format string, args ...any) (int, error) {
 }
 
 // fragments reports whether datagrams of the flow may need fragmentation.
-func (f *flow) fragments() bool {
-	mtu := f.w.plan.Wire.MTU
-	for _, h := range f.w.plan.Hosts {
-		if h.MTU > 0 {
-			mtu = min(mtu, h.MTU)
-		}
-	}
-	return f.plan.Size+48 > mtu
-}
+func (f *flow) fragments() bool { return f.plan.Size+48 > f.w.plan.mtu() }
 
 // close closes the sockets and judges what arrived.
 func (f *flow) close() error {
@@ -251,14 +243,14 @@ func (f *flow) close() error {
 	if !s.perfect() {
 		return nil
 	}
+	// Only buffers may have been too small.
+	drops := dropsOf(f.from.host, f.to.host)
 	if f.plan.Refused {
-		if f.refused == 0 {
+		if f.refused == 0 && drops["neighbor-pending"] == 0 {
 			return fmt.Errorf("%v: no ECONNREFUSED", f)
 		}
 		return nil
 	}
-	// Only buffers may have been too small.
-	drops := dropsOf(f.from.host, f.to.host)
 	if max := drops["receive-buffer"] + drops["neighbor-pending"]; uint64(lost) > max {
 		return fmt.Errorf("%v: %d datagrams lost on a perfect network, %v", f, lost, drops)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fastnet-go/fastnet/nic/wire"
 	"github.com/fastnet-go/fastnet/stack"
+	"github.com/fastnet-go/fastnet/stack/header"
 )
 
 // How bad a direction of the link is.
@@ -134,7 +135,7 @@ func drawHost(r *rand.Rand, s *Scenario) HostPlan {
 		h.MTU = max(least, s.Wire.MTU-upTo(r, s.Wire.MTU/2))
 	}
 	if odds(r, 0.3) {
-		h.PollEvery = pick(r, 10*time.Microsecond, time.Millisecond, 5*time.Millisecond)
+		h.PollEvery = pick(r, 10*time.Microsecond, time.Millisecond, maxQuickPoll, maxQuickPoll, 300*time.Millisecond)
 	}
 	if odds(r, 0.1) {
 		h.Backlog = pick(r, 1, 2)
@@ -162,14 +163,14 @@ func drawBuffer(r *rand.Rand) int {
 // drawBudget is about how many bytes all connections of a scenario may carry,
 // so that no seed takes long.
 func drawBudget(r *rand.Rand, s *Scenario) int {
-	budget := pick(r, 3_000, 30_000, 30_000, 100_000, 300_000)
+	budget := pick(r, 3_000, 30_000, 100_000, 300_000, 600_000)
 	if s.perfect() && odds(r, 0.1) {
 		budget = 2_000_000
 	}
 	for i := range s.Lanes {
 		l, h := &s.Lanes[i], &s.Hosts[i]
 		if l.Loss+l.Corrupt > 0.05 || l.Rate > 0 && l.Rate < 1_000_000 || l.Reorder > 0.1 {
-			budget = min(budget, 50_000)
+			budget = min(budget, 100_000)
 		}
 		for _, b := range []int{h.TCP.RcvBuf, h.TCP.SndBuf} {
 			if b > 0 {
@@ -208,6 +209,7 @@ func drawConn(r *rand.Rand, s *Scenario, budget int) ConnPlan {
 	if p.Again > 0 || p.Crossed {
 		// One after the other from one port: each must come to its end.
 		a.Ending, b.Ending = EndHalf, EndHalf
+		a.Options.UserTimeout, b.Options.UserTimeout = 0, 0
 	}
 	if a.Ending.graceful() && b.Ending.graceful() && odds(r, 0.4) {
 		if odds(r, 0.5) {
@@ -243,11 +245,20 @@ func drawEnd(r *rand.Rand, h *HostPlan, budget int) EndPlan {
 	if odds(r, 0.1) {
 		e.Options.SndBuf = 2048 + r.IntN(5000)
 	}
+	if odds(r, 0.1) {
+		e.Retune = pick(r, 0.01, 0.1)
+	}
+	if odds(r, 0.03) {
+		e.Options.UserTimeout = pick(r, time.Second, 10*time.Second)
+	}
 	if h.KeepAlive {
 		e.Options.KeepAlive = stack.KeepAlive{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 9}
 	}
 	return e
 }
+
+// maxFragments is how many fragments of a datagram a host takes.
+const maxFragments = 128
 
 func drawFlow(r *rand.Rand, s *Scenario) FlowPlan {
 	f := FlowPlan{
@@ -266,18 +277,21 @@ func drawFlow(r *rand.Rand, s *Scenario) FlowPlan {
 	if odds(r, 0.05) {
 		f.Size, f.Count = 65_507, 3
 	}
+	f.Size = min(f.Size, maxFragments*(s.mtu()-header.IPv6Len-header.IPv6FragmentLen)/2)
 	return f
 }
 
 func drawEvents(r *rand.Rand, s *Scenario) {
 	at := upTo(r, 2*time.Second)
 	host := r.IntN(2)
-	switch r.IntN(4) {
+	switch r.IntN(6) {
 	case 0, 1:
 		s.Events = append(s.Events, Event{at, LinkDown, host}, Event{at + upTo(r, 10*time.Second), LinkUp, host})
-	case 2:
+	case 2, 3:
+		s.Events = append(s.Events, Event{at, Mute, host}, Event{at + upTo(r, 10*time.Second), Unmute, host})
+	case 4:
 		s.Events = append(s.Events, Event{at, CloseListener, host})
-	case 3:
+	case 5:
 		s.Events = append(s.Events, Event{at, CloseHost, host})
 	}
 	slices.SortStableFunc(s.Events, func(a, b Event) int { return int(a.At - b.At) })

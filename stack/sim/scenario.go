@@ -78,8 +78,9 @@ type EndPlan struct {
 	Pause       time.Duration // the longest
 	Turn        int           // write so much, then wait until as much has come; 0: no turns
 	Ending      Ending
-	At          int // bytes written and read before an abrupt ending
-	Linger      int // seconds, with EndLinger
+	At          int     // bytes written and read before an abrupt ending
+	Linger      int     // seconds, with EndLinger
+	Retune      float64 // odds, after a write or read, that buffer sizes and the like are changed
 	Options     stack.TCPOptions
 }
 
@@ -98,9 +99,9 @@ type ConnPlan struct {
 }
 
 // graceful reports whether both applications see the connection to its end.
-func (p *ConnPlan) graceful() bool {
-	return p.Ends[0].Ending.graceful() && p.Ends[1].Ending.graceful()
-}
+func (p *ConnPlan) graceful() bool { return p.Ends[0].graceful() && p.Ends[1].graceful() }
+
+func (e *EndPlan) graceful() bool { return e.Ending.graceful() && e.Options.UserTimeout == 0 }
 
 // FlowPlan is a flow of UDP datagrams.
 type FlowPlan struct {
@@ -126,8 +127,10 @@ type What uint8
 
 // The kinds of event.
 const (
-	LinkDown What = iota
+	LinkDown What = iota // no frame comes or goes
 	LinkUp
+	Mute   // what the host sends is lost
+	Unmute // it no longer is
 	CloseListener
 	CloseHost
 )
@@ -148,6 +151,17 @@ func (s *Scenario) lossy() bool {
 	return s.Lanes[0].lossy() || s.Lanes[1].lossy() || len(s.Events) > 0 || s.Wire.Pool > 0
 }
 
+// hasty reports whether a host retransmits so soon that its patience ends
+// within seconds.
+func (s *Scenario) hasty() bool {
+	for i := range s.Hosts {
+		if rto := s.Hosts[i].TCP.MinRTO; rto > 0 && rto < 200*time.Millisecond {
+			return true
+		}
+	}
+	return false
+}
+
 // perfect reports whether the network does nothing but delay: then nothing may
 // be sent twice, dropped or refused.
 func (s *Scenario) perfect() bool {
@@ -156,11 +170,11 @@ func (s *Scenario) perfect() bool {
 		if l.lossy() || l.Duplicate > 0 || l.Reorder > 0 || l.Delay+l.Jitter > maxQuickDelay {
 			return false
 		}
-		if h := &s.Hosts[i]; h.TCP.MinRTO > 0 && h.TCP.MinRTO < 200*time.Millisecond || h.Backlog > 0 {
+		if h := &s.Hosts[i]; h.Backlog > 0 || h.PollEvery > maxQuickPoll {
 			return false
 		}
 	}
-	return s.Wire.Ring == 0 && s.Wire.Pool == 0 && len(s.Events) == 0
+	return !s.hasty() && s.Wire.Ring == 0 && s.Wire.Pool == 0 && len(s.Events) == 0
 }
 
 // plenty is more frames than are ever under way.
@@ -169,6 +183,20 @@ const plenty = 100_000
 // maxQuickDelay is a delay each way that no retransmission timer mistakes for a
 // loss.
 const maxQuickDelay = 50 * time.Millisecond
+
+// maxQuickPoll is how rarely a host may be polled for the same to hold.
+const maxQuickPoll = 5 * time.Millisecond
+
+// mtu is the smallest MTU of the interfaces.
+func (s *Scenario) mtu() int {
+	mtu := s.Wire.MTU
+	for i := range s.Hosts {
+		if m := s.Hosts[i].MTU; m > 0 {
+			mtu = min(mtu, m)
+		}
+	}
+	return mtu
+}
 
 // corrupts reports whether frames are damaged.
 func (s *Scenario) corrupts() bool { return s.Lanes[0].Corrupt > 0 || s.Lanes[1].Corrupt > 0 }

@@ -111,7 +111,7 @@ func (s *stream) tryRead() (bool, error) {
 		return true, fmt.Errorf("%v: read more than the peer has written, %d", s, p.wrote)
 	}
 	s.nextRead = s.next()
-	return true, nil
+	return true, s.retune()
 }
 
 // atEOF checks that an end of file is where the peer put it.
@@ -156,7 +156,30 @@ func (s *stream) tryWrite() (bool, error) {
 	s.wrote += n
 	s.w.history.add(uint64(n))
 	s.nextWrite = s.next()
-	return true, nil
+	return true, s.retune()
+}
+
+// retune changes settings of the socket now and then.
+func (s *stream) retune() error {
+	r := s.w.rng
+	if !odds(r, s.plan.Retune) {
+		return nil
+	}
+	var err error
+	switch r.IntN(4) {
+	case 0:
+		err = s.c.SetReadBuffer(r.IntN(100_000))
+	case 1:
+		err = s.c.SetWriteBuffer(r.IntN(100_000))
+	case 2:
+		err = s.c.SetNoDelay(odds(r, 0.5))
+	case 3:
+		err = s.c.SetKeepAlive(odds(r, 0.5))
+	}
+	if err != nil && err != syscall.EINVAL { // it is over already, and Read tells why
+		return fmt.Errorf("%v: changing a setting: %w", s, err)
+	}
+	return nil
 }
 
 // next is when the application goes on after a read or write.

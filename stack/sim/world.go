@@ -112,6 +112,7 @@ type node struct {
 	host   *stack.Host
 	port   *wire.Port
 	fault  *fault.Device
+	faults fault.Config
 	addr   netip.Addr
 	closed bool
 	polled time.Duration // when last
@@ -159,7 +160,7 @@ func (w *world) buildNode(i int, o Options) error {
 		Rand:  func(b []byte) { chance.Read(b) },
 		TCP:   plan.TCP,
 	})
-	var cfg fault.Config
+	cfg := &n.faults
 	cfg.Seed = w.plan.Seed*2 + uint64(i)
 	if out := &w.plan.Lanes[i]; !out.AtReceiver {
 		cfg.Tx = out.Faults
@@ -168,7 +169,7 @@ func (w *world) buildNode(i int, o Options) error {
 		cfg.Rx = in.Faults
 	}
 	var err error
-	if n.fault, err = fault.Wrap(n.port, cfg, w.now); err != nil {
+	if n.fault, err = fault.Wrap(n.port, *cfg, w.now); err != nil {
 		return err
 	}
 	var dev nic.Device = observe(n.fault, i, w)
@@ -345,6 +346,12 @@ func (w *world) happen(e Event) error {
 		n.port.SetUp(false)
 	case LinkUp:
 		n.port.SetUp(true)
+	case Mute, Unmute:
+		n.faults.Tx.LoseIf = nil
+		if e.What == Mute {
+			n.faults.Tx.LoseIf = func(*nic.Packet) bool { return true }
+		}
+		return n.fault.Set(n.faults.Rx, n.faults.Tx)
 	case CloseListener:
 		return n.server.close()
 	case CloseHost:

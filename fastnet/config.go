@@ -12,7 +12,7 @@ import (
 )
 
 // Config describes a Network. The zero value of a field takes its default.
-// One of Device, Tap and Wire says which device it is on.
+// One of Device, Tap, Wire and LoopbackOnly says which device it is on.
 type Config struct {
 	Name string // in log lines; default the device's
 
@@ -22,6 +22,11 @@ type Config struct {
 	Tap *tap.Config
 	// Wire is the name of a device given to RegisterDevice.
 	Wire string
+	// LoopbackOnly makes a host without a device: it has nothing but its own
+	// loopback interface (127.0.0.0/8 and ::1), for programs and tests both of
+	// whose ends are in this process. Addresses, routes, MTU, Pcap and Faults
+	// are not for it.
+	LoopbackOnly bool
 
 	Addresses []netip.Prefix // the host's addresses with their subnets' lengths
 	Gateway   netip.Addr     // of the default route

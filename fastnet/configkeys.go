@@ -52,13 +52,22 @@ var wireSettings = map[string]setting{
 	"name": {"the name of a device given to RegisterDevice", func(c *Config, v string) error { return setText(&c.Wire, v) }},
 }
 
+// loopbackSettings are the keys of a host without a device, and all of them.
+var loopbackSettings = map[string]setting{
+	"name":    {"a name for log lines", func(c *Config, v string) error { return setText(&c.Name, v) }},
+	"backlog": settings["backlog"],
+	"require": settings["require"],
+}
+
 // schemes are the devices that a text can name, with their own keys.
 var schemes = map[string]struct {
 	keys map[string]setting
+	bare bool // no other keys
 	init func(*Config)
 }{
-	"tap":  {tapSettings, func(c *Config) { c.Tap = &tap.Config{} }},
-	"wire": {wireSettings, func(*Config) {}},
+	"tap":      {keys: tapSettings, init: func(c *Config) { c.Tap = &tap.Config{} }},
+	"wire":     {keys: wireSettings, init: func(*Config) {}},
+	"loopback": {keys: loopbackSettings, bare: true, init: func(c *Config) { c.LoopbackOnly = true }},
 }
 
 // plannedSchemes are devices that will come.
@@ -67,7 +76,7 @@ var plannedSchemes = []string{"xdp", "afpacket", "virtio", "vfio", "e1000e", "ig
 // apply sets one key. source is where it stands, for the error.
 func (c *Config) apply(source, scheme, key, value string) error {
 	s, ok := schemes[scheme].keys[key]
-	if !ok {
+	if !ok && !schemes[scheme].bare {
 		s, ok = settings[key]
 	}
 	if !ok {
@@ -89,7 +98,7 @@ func (c *Config) start(source, scheme string) error {
 	case slices.Contains(plannedSchemes, scheme):
 		return fmt.Errorf("fastnet: %s: the device %q is not there yet: use tap:name=fast0,addr=10.77.0.2/24", source, scheme)
 	}
-	return fmt.Errorf("fastnet: %s: unknown device %q: use tap or wire, as tap:name=fast0,addr=10.77.0.2/24", source, scheme)
+	return fmt.Errorf("fastnet: %s: unknown device %q: use tap, wire or loopback, as tap:name=fast0,addr=10.77.0.2/24", source, scheme)
 }
 
 func keysOf(scheme string) []string {
@@ -97,8 +106,10 @@ func keysOf(scheme string) []string {
 	for k := range schemes[scheme].keys {
 		keys = append(keys, k)
 	}
-	for k := range settings {
-		keys = append(keys, k)
+	if !schemes[scheme].bare {
+		for k := range settings {
+			keys = append(keys, k)
+		}
 	}
 	slices.Sort(keys)
 	return keys

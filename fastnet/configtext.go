@@ -15,6 +15,7 @@ import (
 //
 //	tap:name=fast0,addr=10.77.0.2/24,gw=10.77.0.1,host=10.77.0.1/24,queues=1,offload=true
 //	wire:lab,addr=10.0.0.1/24,addr=fd00::1/64,loss=0.01,delay=5ms
+//	loopback:require=true
 //
 // or the path of a TOML file, for LoadConfig: what begins with "/" or "." or
 // ends in ".toml". The keys addr, host, gw (one a family) and route may be
@@ -106,7 +107,7 @@ func (c *Config) complete(source, scheme string) error {
 	switch {
 	case scheme == "wire" && c.Wire == "":
 		return fmt.Errorf("fastnet: %s: no name: write that of a device given to RegisterDevice, as wire:lab", source)
-	case len(c.Addresses) == 0:
+	case len(c.Addresses) == 0 && !c.LoopbackOnly:
 		return fmt.Errorf("fastnet: %s: no address: write addr=10.77.0.2/24", source)
 	}
 	return nil

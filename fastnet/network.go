@@ -61,7 +61,11 @@ func (n *Network) start() error {
 		return err
 	}
 	cfg := &n.cfg
-	if cfg.Name == "" {
+	switch {
+	case cfg.Name != "":
+	case dev == nil:
+		cfg.Name = "loopback"
+	default:
 		cfg.Name = dev.Info().Name
 	}
 	n.kernelLoopback = cfg.Loopback == LoopbackKernel || cfg.Loopback == LoopbackDefault && cfg.Tap != nil
@@ -80,6 +84,12 @@ func (n *Network) start() error {
 		poller, release = p.Poller, p.release
 	}
 	n.atClose = append(n.atClose, func() error { release(); return nil }, host.Close)
+	if dev == nil {
+		if err := poller.Add(host); err != nil {
+			return fmt.Errorf("fastnet: %s: the poller cannot take the host: %w", cfg.Name, err)
+		}
+		return nil
+	}
 	if _, err := host.Attach(dev, stack.InterfaceConfig{Name: dev.Info().Name, Addrs: cfg.Addresses, MTU: cfg.MTU}); err != nil {
 		return fmt.Errorf("fastnet: %s: the device cannot be used: %w", cfg.Name, err)
 	}

@@ -135,6 +135,14 @@ func (p *Packet) Append(q *Packet) {
 	p.next = q
 }
 
+// Split takes the further parts off p and returns them, nil if there are none.
+// They are a frame of their own from then on.
+func (p *Packet) Split() *Packet {
+	q := p.next
+	p.next = nil
+	return q
+}
+
 // CopyTo copies the frame's bytes from offset off on, over all parts, and
 // returns how many there were.
 func (p *Packet) CopyTo(dst []byte, off int) int {

@@ -10,6 +10,9 @@ import (
 // receive takes a frame from the device. q.mu is held; p is the stack's.
 func (q *queue) receive(p *nic.Packet, now time.Duration) {
 	if p.Next() != nil {
+		if q.receiveSuper(p, now) {
+			return
+		}
 		if p = q.host.linear(p); p == nil {
 			return
 		}
@@ -42,6 +45,7 @@ func (q *queue) receive(p *nic.Packet, now time.Duration) {
 // buffers received a jumbo frame. It returns nil, and p is released, if there is
 // no memory.
 func (h *Host) linear(p *nic.Packet) *nic.Packet {
+	h.count.joined.Add(1)
 	n := p.FrameLen()
 	c := h.big.Get()
 	if c == nil || n > c.Tailroom() {

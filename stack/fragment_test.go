@@ -180,11 +180,8 @@ func TestParameterProblems(t *testing.T) {
 		{"routing header, segments left", extended(u6, header.ProtoRouting, 0, 1, 0, 0, 0, 0), header.ICMPv6BadField, 42},
 		{"hop-by-hop in the second place", extended(extended(u6, header.ProtoHopByHop, 1, 4, 0, 0, 0, 0), header.ProtoDestOptions, 1, 4, 0, 0, 0, 0), header.ICMPv6UnknownHeader, 40},
 		{"fragment not of eights", l.fragments6(header.ProtoUDP, 1, pattern(2000), 1001)[0], header.ICMPv6BadField, 4},
-		{"first fragment without UDP header", l.fragments6(header.ProtoUDP, 2, pattern(4), 4)[0][:0], 0, 0},
+		{"first fragment without the whole TCP header", l.fragments6(header.ProtoTCP, 2, pattern(32), 16)[0], header.ICMPv6FirstIncomplete, 0},
 	} {
-		if len(c.frame) == 0 {
-			continue
-		}
 		l.inject(c.frame)
 		f := l.one()
 		require.Equal(t, []byte{header.ICMPv6ParamProblem, c.code}, f.payload[:2], c.name)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/wire"
 )
 
@@ -17,13 +18,21 @@ type pair struct {
 	a, b   *Host
 	wire   *wire.Wire
 	poller *Poller
+	wrap   func(nic.Device) nic.Device
 }
 
 func newPair(t testing.TB, cfg wire.Config) *pair {
 	t.Helper()
+	return newPairOn(t, cfg, func(d nic.Device) nic.Device { return d })
+}
+
+// newPairOn is newPair with something around the devices.
+func newPairOn(t testing.TB, cfg wire.Config, wrap func(nic.Device) nic.Device) *pair {
+	t.Helper()
 	w, err := wire.New(cfg)
 	require.NoError(t, err)
 	p := &pair{wire: w, poller: NewPoller(PollerConfig{})}
+	p.wrap = wrap
 	p.a = p.host(t, "a", 0, "10.0.0.1/24", "fd00::1/64")
 	p.b = p.host(t, "b", 1, "10.0.0.2/24", "fd00::2/64")
 	t.Cleanup(func() { p.close(t) })
@@ -36,7 +45,7 @@ func (p *pair) host(t testing.TB, name string, port int, addrs ...string) *Host 
 	for _, a := range addrs {
 		ps = append(ps, netip.MustParsePrefix(a))
 	}
-	_, err := h.Attach(p.wire.Port(port), InterfaceConfig{Addrs: ps})
+	_, err := h.Attach(p.wrap(p.wire.Port(port)), InterfaceConfig{Addrs: ps})
 	require.NoError(t, err)
 	require.NoError(t, p.poller.Add(h))
 	return h

@@ -65,6 +65,7 @@ type counters struct {
 	resetsSent, challengeLimited                  atomic.Uint64
 	udpIn, udpOut                                 atomic.Uint64
 	icmpIn, icmpOut, icmpErrorsIn, icmpErrorsOut  atomic.Uint64
+	joined                                        atomic.Uint64
 	reassembled, fragmentsIn, fragmentsOut        atomic.Uint64
 	segmentsIn, segmentsOut, retransmits, bytesIn atomic.Uint64 // of connections that are gone
 	bytesOut                                      atomic.Uint64
@@ -98,6 +99,7 @@ type UDPStats struct{ In, Out uint64 }
 
 // IPStats counts IP's own work.
 type IPStats struct {
+	Joined                                       uint64 // frames in parts that were copied together
 	Reassembled, FragmentsIn, FragmentsOut       uint64
 	ICMPIn, ICMPOut, ICMPErrorsIn, ICMPErrorsOut uint64
 }
@@ -121,6 +123,7 @@ func (h *Host) Stats() Stats {
 		},
 		UDP: UDPStats{In: c.udpIn.Load(), Out: c.udpOut.Load()},
 		IP: IPStats{
+			Joined:      c.joined.Load(),
 			Reassembled: c.reassembled.Load(), FragmentsIn: c.fragmentsIn.Load(), FragmentsOut: c.fragmentsOut.Load(),
 			ICMPIn: c.icmpIn.Load(), ICMPOut: c.icmpOut.Load(),
 			ICMPErrorsIn: c.icmpErrorsIn.Load(), ICMPErrorsOut: c.icmpErrorsOut.Load(),

@@ -25,8 +25,7 @@ func (q *queue) receiveTCP(p *nic.Packet, k *tuple, sum uint16, now time.Duratio
 		}
 		p.Checksum = nic.ChecksumVerified
 	}
-	k.remotePort = header.TCP(b).SrcPort()
-	k.localPort = header.TCP(b).DstPort()
+	k.withPorts(b)
 	if c := q.cur; c != nil {
 		if c.key == *k && !c.gone {
 			c.input(p, now)
@@ -86,7 +85,17 @@ func (c *TCPConn) input(p *nic.Packet, now time.Duration) {
 		p.Release()
 		return
 	}
-	r := c.core.Input(&seg, now)
+	if p.Next() != nil {
+		c.inputSuper(p, &seg, hdrLen, now)
+		return
+	}
+	c.inputSegment(p, &seg, hdrLen, now)
+}
+
+// inputSegment is input of a segment in one part, whose payload begins hdrLen
+// bytes into p.
+func (c *TCPConn) inputSegment(p *nic.Packet, seg *tcp.Segment, hdrLen int, now time.Duration) {
+	r := c.core.Input(seg, now)
 	if r.Events.Has(tcp.Readable | tcp.Reassembled) {
 		p = c.keep(p, hdrLen, r)
 	}

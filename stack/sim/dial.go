@@ -149,6 +149,9 @@ func (d *dialer) await() (bool, error) {
 	if err != nil {
 		if d.node().closed {
 			d.over = true
+			if d.crossed != nil {
+				d.crossed.Close()
+			}
 			return true, nil
 		}
 		d.dialing.Close()
@@ -191,6 +194,7 @@ func (d *dialer) failed(err error) error {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, syscall.EHOSTUNREACH),
 		errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, stack.ErrClosed) && d.w.plan.disrupted():
 	case errors.Is(err, syscall.EADDRINUSE) && (d.plan.Again > 0 || d.plan.Crossed): // the one before is in TIME-WAIT
 	default:
 		return fmt.Errorf("connection %d: unexpected error of a connect: %w", d.index, err)

@@ -247,10 +247,11 @@ func (s *stream) closeLinger(seconds int) error {
 
 func (s *stream) close() error {
 	s.closed, s.shut = true, true
-	if s.w.nodes[s.conn.host(s.side)].closed {
+	err := s.c.Close()
+	if err == stack.ErrClosed && s.w.nodes[s.conn.host(s.side)].closed {
 		return nil // the host did it
 	}
-	if err := s.c.Close(); err != nil {
+	if err != nil {
 		return fmt.Errorf("%v: Close: %w", s, err)
 	}
 	if err := s.c.Close(); err != stack.ErrClosed {

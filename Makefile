@@ -25,7 +25,7 @@ help:
 	@echo '  make run ARGS="-drop-chance 0.02"         lose 2% of the frames, and watch TCP repair it'
 	@echo '  sudo make run NIC=tap                     a TAP device: curl http://10.77.0.2:8080/'
 	@echo '  make fuzz FUZZTIME=1m'
-	@echo '  make bench ARGS="-rounds 3 -workloads http"'
+	@echo '  make bench ARGS="-rounds 3 -workloads http64"'
 
 ## run: start examples/httpserver: PORT=8080, NIC=wire or tap, ARGS="-pcap FILE -drop-chance P"
 run:

@@ -48,6 +48,18 @@ func TestShortFormDescribesAWireWithFaults(t *testing.T) {
 	}, c)
 }
 
+func TestShortFormDescribesAHostWithoutADevice(t *testing.T) {
+	for text, want := range map[string]Config{
+		"loopback:":             {LoopbackOnly: true},
+		"loopback:require=true": {LoopbackOnly: true, Require: true},
+		"loopback:lo,backlog=9": {LoopbackOnly: true, Name: "lo", Backlog: 9},
+	} {
+		c, err := ParseConfig(text)
+		require.NoError(t, err, text)
+		require.Equal(t, want, c, text)
+	}
+}
+
 func TestFileSaysTheSame(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "fastnet.toml")
 	require.NoError(t, os.WriteFile(file, []byte(`
@@ -72,7 +84,7 @@ func TestConfigurationErrorsNameTheKeyAndWhatToDo(t *testing.T) {
 		"fast0":                                     `"fast0" names no device: write tap:name=fast0`,
 		"xdp:eth0":                                  `the device "xdp" is not there yet: use tap:`,
 		"vfio:0000:03:00.0,addr=dhcp":               `the device "vfio" is not there yet: use tap:`,
-		"tun:name=x":                                `unknown device "tun": use tap or wire`,
+		"tun:name=x":                                `unknown device "tun": use tap, wire or loopback`,
 		"tap:name=fast0":                            "no address: write addr=10.77.0.2/24",
 		"tap:name=fast0,address=1":                  `unknown key "address": tap: takes addr, backlog, corrupt,`,
 		"tap:fast0,addr=10.77.0.2":                  "addr=10.77.0.2: it has no prefix length: write an address with its prefix length, as 10.77.0.2/24",
@@ -92,6 +104,7 @@ func TestConfigurationErrorsNameTheKeyAndWhatToDo(t *testing.T) {
 		"tap:far-too-long-a-name,addr=10.77.0.2/24": "name=far-too-long-a-name: not an interface's name",
 		"tap:fast0,pcap=":                           "pcap=: it is empty: write the name of a file",
 		"wire:addr=10.0.0.1/24":                     "no name: write that of a device given to RegisterDevice",
+		"loopback:addr=10.0.0.1/24":                 `unknown key "addr": loopback: takes backlog, name, require`,
 		"/nonexistent/fastnet.toml":                 "the configuration file cannot be read",
 	} {
 		_, err := parseConfig("FASTNET", text)
@@ -130,7 +143,7 @@ func FuzzParseConfig(f *testing.F) {
 			t.Skip("a file")
 		}
 		c, err := ParseConfig(text)
-		if err == nil && len(c.Addresses) == 0 {
+		if err == nil && len(c.Addresses) == 0 && !c.LoopbackOnly {
 			t.Fatal("a configuration without an address passed")
 		}
 	})

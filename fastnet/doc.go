@@ -18,7 +18,8 @@
 //   - Configure, called before the first use;
 //   - the environment variable FASTNET: a short string such as
 //     "tap:name=fast0,addr=10.77.0.2/24,gw=10.77.0.1", or a TOML file's path
-//     (see ParseConfig and LoadConfig);
+//     (see ParseConfig and LoadConfig), or "loopback:", a host with nothing but
+//     its own loopback interface;
 //   - nothing, and then they are package net's, and say so once through slog.
 //
 // # What the kernel still does

@@ -84,12 +84,20 @@ func (n *Network) start() error {
 		poller, release = p.Poller, p.release
 	}
 	n.atClose = append(n.atClose, func() error { release(); return nil }, host.Close)
-	if dev == nil {
-		if err := poller.Add(host); err != nil {
-			return fmt.Errorf("fastnet: %s: the poller cannot take the host: %w", cfg.Name, err)
+	if dev != nil {
+		if err := n.attach(dev); err != nil {
+			return err
 		}
-		return nil
 	}
+	if err := poller.Add(host); err != nil {
+		return fmt.Errorf("fastnet: %s: the poller cannot take the host: %w", cfg.Name, err)
+	}
+	return nil
+}
+
+// attach gives the host its interface and routes.
+func (n *Network) attach(dev nic.Device) error {
+	cfg, host := &n.cfg, n.host
 	if _, err := host.Attach(dev, stack.InterfaceConfig{Name: dev.Info().Name, Addrs: cfg.Addresses, MTU: cfg.MTU}); err != nil {
 		return fmt.Errorf("fastnet: %s: the device cannot be used: %w", cfg.Name, err)
 	}
@@ -103,18 +111,21 @@ func (n *Network) start() error {
 			return fmt.Errorf("fastnet: %s: route=%s via %s: %w", cfg.Name, r.Prefix, r.Gateway, err)
 		}
 	}
-	if err := poller.Add(host); err != nil {
-		return fmt.Errorf("fastnet: %s: the poller cannot take the host: %w", cfg.Name, err)
-	}
 	return nil
 }
 
 // openDevice returns the configured device with its wrappers: the capture is
-// the innermost of what the stack sees.
+// the innermost of what the stack sees. It is nil if there is to be none.
 func (n *Network) openDevice() (nic.Device, error) {
 	cfg := &n.cfg
 	var dev nic.Device
 	switch {
+	case cfg.LoopbackOnly:
+		if cfg.Device != nil || cfg.Tap != nil || cfg.Wire != "" || len(cfg.Addresses) > 0 || len(cfg.Routes) > 0 ||
+			cfg.Gateway.IsValid() || cfg.MTU != 0 || cfg.Pcap != "" || cfg.Faults != nil || cfg.Loopback == LoopbackKernel {
+			return nil, errors.New("fastnet: LoopbackOnly is a host without a device: leave what belongs to one out")
+		}
+		return nil, nil
 	case cfg.Device != nil && cfg.Tap == nil && cfg.Wire == "":
 		dev = cfg.Device
 	case cfg.Tap != nil && cfg.Device == nil && cfg.Wire == "":
@@ -133,7 +144,7 @@ func (n *Network) openDevice() (nic.Device, error) {
 			return nil, fmt.Errorf("fastnet: wire:%s: no such device: call RegisterDevice(%q, dev) before", cfg.Wire, cfg.Wire)
 		}
 	default:
-		return nil, errors.New("fastnet: a network is on one device: set one of Config.Device, Tap and Wire")
+		return nil, errors.New("fastnet: a network is on one device: set one of Config.Device, Tap, Wire and LoopbackOnly")
 	}
 	if cfg.Faults != nil {
 		d, err := fault.Wrap(keepOpen{dev}, *cfg.Faults, cfg.Clock)

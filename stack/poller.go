@@ -22,7 +22,7 @@ type PollerConfig struct {
 
 	// Look is how often, while there is work for many goroutines at once, a
 	// goroutine makes Go's scheduler look at its network poller, so that
-	// sockets of the kernel's are not starved; default 50 us, negative:
+	// sockets of the kernel's are not starved; default 10 us, negative:
 	// never. It costs a system call.
 	Look time.Duration
 
@@ -74,7 +74,7 @@ type worker struct {
 func NewPoller(cfg PollerConfig) *Poller {
 	setDefault(&cfg.Goroutines, 1)
 	setDefault(&cfg.IdleRounds, 2)
-	setDefault(&cfg.Look, 50*time.Microsecond)
+	setDefault(&cfg.Look, 10*time.Microsecond)
 	p := &Poller{cfg: cfg, hosts: make(map[*Host]struct{})}
 	for range cfg.Goroutines {
 		w := &worker{poller: p, wakeup: make(chan struct{}, 1)}

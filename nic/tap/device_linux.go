@@ -221,8 +221,9 @@ func (d *device) Close() error {
 	return err
 }
 
-// inUse is the number of buffers that somebody else than the device holds.
-func (d *device) inUse() int {
+// InUse is the number of buffers that somebody else than the device holds: for
+// tests that look for leaks.
+func (d *device) InUse() int {
 	n := 0
 	for _, p := range []*nic.Pool{d.rxSmall, d.rxLarge, d.txSmall, d.txLarge} {
 		if p != nil {

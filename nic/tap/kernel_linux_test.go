@@ -126,7 +126,7 @@ func openHost(t *testing.T, cfg Config) *host {
 		if err := dev.Close(); err != nil {
 			require.ErrorIs(t, err, nic.ErrClosed) // the test has closed it
 		}
-		require.Zero(t, dev.inUse(), "buffers are left")
+		require.Zero(t, dev.InUse(), "buffers are left")
 		if len(cfg.FDs) == 0 {
 			require.Zero(t, linkIndex(t, h.ns, dev.info.Name), "the interface is left")
 		}

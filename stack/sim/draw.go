@@ -137,6 +137,9 @@ func drawHost(r *rand.Rand, s *Scenario) HostPlan {
 	if odds(r, 0.3) {
 		h.PollEvery = pick(r, 10*time.Microsecond, time.Millisecond, maxQuickPoll, maxQuickPoll, 300*time.Millisecond)
 	}
+	if s.Wire.Ring > 0 { // else a ring of four is a network of some frames a second
+		h.PollEvery = min(h.PollEvery, maxQuickPoll)
+	}
 	if odds(r, 0.1) {
 		h.Backlog = pick(r, 1, 2)
 	}
@@ -193,6 +196,7 @@ func drawConn(r *rand.Rand, s *Scenario, budget int) ConnPlan {
 		p.NoHost = true
 	case 2:
 		p.Loopback = true
+		s.Hosts[p.From].PollEvery = 0 // a loopback interface does not tell when frames wait
 	case 3, 4:
 		p.Crossed = true
 	case 5, 6, 7:
@@ -217,10 +221,12 @@ func drawConn(r *rand.Rand, s *Scenario, budget int) ConnPlan {
 		}
 		a.Ending = EndReply
 	}
+	// A slow reader must not outlast the patience of a peer that has closed.
+	a.Bytes, b.Bytes = min(a.Bytes, 1000*b.Read), min(b.Bytes, 1000*a.Read)
 	if odds(r, 0.2) {
-		p.Ends[0].Turn = 1 + r.IntN(3000)
-		p.Ends[1].Turn = p.Ends[0].Turn
-		p.Ends[1].Bytes = p.Ends[0].Bytes
+		turn, n := 1+r.IntN(3000), min(max(a.Bytes, b.Bytes), 1000*a.Read, 1000*b.Read)
+		a.Turn, b.Turn = turn, turn
+		a.Bytes, b.Bytes = n, n
 	}
 	for i := range p.Ends {
 		p.Ends[i].At = upTo(r, a.Bytes+b.Bytes)
@@ -237,7 +243,10 @@ func drawEnd(r *rand.Rand, h *HostPlan, budget int) EndPlan {
 		Pause:     pick(r, 100*time.Microsecond, 10*time.Millisecond, 500*time.Millisecond),
 		Linger:    pick(r, 1, 5),
 	}
-	e.Bytes = min(e.Bytes, 1000*e.Chunk, 1000*e.Read)
+	e.Bytes = min(e.Bytes, 1000*e.Chunk)
+	if e.Read < 200 {
+		e.Pause = min(e.Pause, 50*time.Millisecond)
+	}
 	e.Options.Delay = odds(r, 0.3)
 	if odds(r, 0.1) {
 		e.Options.RcvBuf = 2048 + r.IntN(5000)

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// tally is what the suites have come to so far.
+type tally struct {
+	out     io.Writer
+	verbose bool
+
+	kept, of, allowed, lost, stale int
+}
+
+// verdict is one suite's comparison.
+type verdict struct {
+	suite     suite
+	base, got *results
+	again     *results // of those that got lost, run once more; nil if none was
+	allowed   map[string]allowance
+}
+
+// add compares and prints one suite.
+func (t *tally) add(v verdict) {
+	base := v.base.passing()
+	lost := v.got.lost(v.base)
+	var known, fresh, shaky []string
+	for _, n := range lost {
+		_, ok := v.allowed[n]
+		switch {
+		case v.again != nil && v.again.Outcomes[n] == passed:
+			shaky = append(shaky, n)
+		case ok:
+			known = append(known, n)
+		default:
+			fresh = append(fresh, n)
+		}
+	}
+	t.of += len(base)
+	t.kept += len(base) - len(known) - len(fresh)
+	t.allowed += len(known)
+	t.lost += len(fresh)
+	fmt.Fprintf(t.out, "%-20s kept %3d of %3d", v.suite.pkg, len(base)-len(known)-len(fresh), len(base))
+	if len(known) > 0 {
+		fmt.Fprintf(t.out, ", allowed losses %d", len(known))
+	}
+	if len(fresh) > 0 {
+		fmt.Fprintf(t.out, ", new losses %d", len(fresh))
+	}
+	fmt.Fprintln(t.out)
+	if v.got.Broken != "" {
+		fmt.Fprintf(t.out, "    no results: %s\n", indent(v.got.Broken))
+	}
+	for _, n := range known {
+		a := v.allowed[n]
+		fmt.Fprintf(t.out, "    allowed %s: %s: %s\n", n, a.class, a.why)
+	}
+	for _, n := range shaky {
+		fmt.Fprintf(t.out, "    passes at the second attempt only: %s%s\n", n, culprits(v.got, n))
+	}
+	for _, n := range fresh {
+		t.printLoss(v, n)
+	}
+	t.printStale(v)
+}
+
+func (t *tally) printLoss(v verdict, name string) {
+	r := v.got
+	if v.again != nil {
+		r = v.again
+	}
+	outcome := r.Outcomes[name]
+	if outcome == "" {
+		outcome = "not run"
+	}
+	fmt.Fprintf(t.out, "    LOST %s (%s)%s\n", name, outcome, culprits(r, name))
+	if !t.verbose {
+		return
+	}
+	for _, n := range append([]string{name}, r.culprits(name)...) {
+		if text := strings.TrimSpace(r.Output[n]); text != "" {
+			fmt.Fprintf(t.out, "        %s\n", indent(tail(text, 40)))
+		}
+	}
+}
+
+// printStale names what need not be allowed any more. Whether the base passes
+// is no matter: a test that does not exist is not there to be allowed.
+func (t *tally) printStale(v verdict) {
+	if v.got.Broken != "" {
+		return
+	}
+	for n := range v.allowed {
+		again := v.again != nil && v.again.Outcomes[n] == passed
+		switch {
+		case v.got.Outcomes[n] == passed || again:
+			fmt.Fprintf(t.out, "    STALE %s passes: take it out of allowed.txt\n", n)
+			t.stale++
+		case v.base.Outcomes[n] == "":
+			fmt.Fprintf(t.out, "    note: %s in allowed.txt is no test of this Go version's\n", n)
+		}
+	}
+}
+
+func culprits(r *results, name string) string {
+	c := r.culprits(name)
+	switch {
+	case len(c) == 0:
+		return ""
+	case len(c) > 4:
+		return fmt.Sprintf(": %s and %d more", strings.Join(c[:4], ", "), len(c)-4)
+	}
+	return ": " + strings.Join(c, ", ")
+}
+
+func indent(text string) string {
+	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n        ")
+}
+
+// finish prints the last line and reports whether all is well.
+func (t *tally) finish() bool {
+	fmt.Fprintf(t.out, "compat: kept %d of %d, allowed losses %d, new losses %d\n", t.kept, t.of, t.allowed, t.lost)
+	return t.lost == 0 && t.stale == 0
+}

@@ -73,7 +73,7 @@ func (i *Interface) sendPending(mac [6]byte, pkts []*nic.Packet) {
 // ICMP host unreachable would, and releases it.
 func (h *Host) unresolved(i *Interface, p *nic.Packet, now time.Duration) {
 	h.count.drops[DropNoNeighbor].Add(1)
-	if q, ok := header.ParseQuote(p.Bytes()[header.EthernetLen:]); ok {
+	if q, ok := header.ParseQuote(p.Bytes()[header.EthernetLen:]); ok && !h.closed.Load() {
 		h.softError(i, &q, errHostUnreachable, true)
 	}
 	p.Release()

@@ -53,8 +53,8 @@ func (p *pair) host(t testing.TB, name string, port int, addrs ...string) *Host 
 
 // close ends everything and looks for what was not given back.
 func (p *pair) close(t testing.TB) {
-	require.NoError(t, p.a.Close())
-	require.NoError(t, p.b.Close())
+	p.a.Close() // a test may have closed them
+	p.b.Close()
 	require.NoError(t, p.poller.Close())
 	p.wire.Port(0).Close()
 	p.wire.Port(1).Close()

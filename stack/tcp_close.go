@@ -155,6 +155,7 @@ func (c *TCPConn) SetReadBuffer(bytes int) error {
 	return c.set(func(time.Duration) {
 		c.rq.mu.Lock()
 		c.rq.limit = min(max(bytes, minBuffer), maxRcvBuf)
+		c.core.SetRcvBuf(c.rq.limit)
 		c.rq.mu.Unlock()
 		c.offerWindow()
 	})

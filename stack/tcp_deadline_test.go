@@ -142,16 +142,28 @@ func TestEverythingReturns(t *testing.T) {
 				})
 			}
 			for _, at := range []string{"10.0.0.1:80", "[fd00::1]:80"} {
-				_, c1 := p.connect(t, at)
-				_, c2 := p.connect(t, at)
-				fillUp(t, c2)
-				expect("read", func() error { return read2tcp(c1) })
-				expect("read with a deadline", func() error {
-					c1.SetReadDeadline(time.Now().Add(time.Hour))
-					return read2tcp(c1)
-				})
-				expect("write", func() error { _, err := c2.Write(make([]byte, 1<<20)); return err })
-				expect("buffers", func() error { _, err := c2.WriteBuffers([][]byte{make([]byte, 1<<20), nil}); return err })
+				for what, call := range map[string]func(*TCPConn) error{
+					"read": func(c *TCPConn) error { return read2tcp(c) },
+					"read with a deadline": func(c *TCPConn) error {
+						c.SetReadDeadline(time.Now().Add(time.Hour))
+						return read2tcp(c)
+					},
+					"write": func(c *TCPConn) error {
+						_, err := c.Write(make([]byte, 1<<20))
+						return err
+					},
+					"buffers": func(c *TCPConn) error {
+						_, err := c.WriteBuffers([][]byte{make([]byte, 1<<20), nil})
+						return err
+					},
+				} {
+					_, conn := p.connect(t, at)
+					defer conn.Close()
+					if what == "write" || what == "buffers" {
+						fillUp(t, conn)
+					}
+					expect(what, func() error { return call(conn) })
+				}
 			}
 			expect("dial", func() error {
 				_, err := p.b.DialTCP(context.Background(), netip.AddrPort{}, addrPort("10.0.0.77:80"), TCPOptions{})
@@ -160,7 +172,13 @@ func TestEverythingReturns(t *testing.T) {
 			if name == "Close" {
 				ln, err := p.b.ListenTCP(addrPort("[::]:80"), ListenOptions{})
 				require.NoError(t, err)
-				expect("accept", func() error { _, err := ln.Accept(); return err })
+				expect("accept", func() error {
+					for {
+						if _, err := ln.Accept(); err != nil {
+							return err
+						}
+					}
+				})
 				u, err := p.b.ListenUDP(addrPort("[::]:53"), UDPOptions{})
 				require.NoError(t, err)
 				u.SetDeadline(time.Now().Add(time.Hour))

@@ -1,7 +1,9 @@
 package stack
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -381,11 +383,11 @@ func (l *TCPListener) Close() error {
 	if l.deadline != nil {
 		l.deadline.Stop()
 	}
-	conns := l.queue
+	opening := slices.SortedFunc(maps.Keys(l.opening), func(a, b *TCPConn) int { // so that a simulation can be replayed
+		return a.remote.Compare(b.remote)
+	})
+	conns := append(l.queue, opening...)
 	l.queue = nil
-	for c := range l.opening {
-		conns = append(conns, c)
-	}
 	l.cond.Broadcast()
 	l.mu.Unlock()
 	l.host.listeners.remove(l)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,7 @@ type toolchain struct {
 }
 
 func localToolchain(ctx context.Context) (toolchain, error) {
-	out, err := goCommand(ctx, "", "env", "GOROOT", "GOVERSION", "GOOS", "GOARCH")
+	out, err := goCommand(ctx, "", nil, "env", "GOROOT", "GOVERSION", "GOOS", "GOARCH")
 	if err != nil {
 		return toolchain{}, err
 	}
@@ -33,6 +34,41 @@ func localToolchain(ctx context.Context) (toolchain, error) {
 
 // src is the folder of the standard library, which is a module of its own.
 func (t toolchain) src() string { return filepath.Join(t.root, "src") }
+
+// environ makes the go command use t's GOROOT.
+func (t toolchain) environ() []string { return []string{"GOROOT=" + t.root} }
+
+// shadow returns t with a GOROOT in dir to which packages can be added. All that
+// is in it are links to what is in t's, for an overlay cannot do it alone: the
+// assembler runs in the folder of its package, which must exist.
+func (t toolchain) shadow(dir string) (toolchain, error) {
+	s := t
+	s.root = dir
+	if err := os.MkdirAll(s.src(), 0o755); err != nil {
+		return s, err
+	}
+	if err := linkEntries(t.root, s.root, "src"); err != nil {
+		return s, err
+	}
+	return s, linkEntries(t.src(), s.src(), "")
+}
+
+// linkEntries makes links in the folder to for the entries of the folder from.
+func linkEntries(from, to, except string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == except {
+			continue
+		}
+		if err := os.Symlink(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // goPackage is what go list tells about a package.
 type goPackage struct {
@@ -48,9 +84,14 @@ type goPackage struct {
 	Imports                   []string
 }
 
-// list runs go list in dir.
-func list(ctx context.Context, dir string, args ...string) ([]goPackage, error) {
-	out, err := goCommand(ctx, dir, append([]string{"list", "-json"}, args...)...)
+// list runs go list on the standard library.
+func (t toolchain) list(ctx context.Context, args ...string) ([]goPackage, error) {
+	return list(ctx, t.src(), t.environ(), args...)
+}
+
+// list runs go list in dir, with env added to the process's environment.
+func list(ctx context.Context, dir string, env []string, args ...string) ([]goPackage, error) {
+	out, err := goCommand(ctx, dir, env, append([]string{"list", "-json"}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +108,10 @@ func list(ctx context.Context, dir string, args ...string) ([]goPackage, error) 
 	}
 }
 
-func goCommand(ctx context.Context, dir string, args ...string) ([]byte, error) {
+func goCommand(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -105,7 +105,11 @@ func compare(ctx context.Context, o options, stdout io.Writer) (ok bool, err err
 	} else {
 		defer os.RemoveAll(dir)
 	}
-	over, err := newOverlay(ctx, tools, dir)
+	shadow, err := tools.shadow(filepath.Join(dir, "goroot"))
+	if err != nil {
+		return false, err
+	}
+	over, err := newOverlay(ctx, shadow, dir)
 	if err != nil {
 		return false, err
 	}
@@ -118,8 +122,8 @@ func compare(ctx context.Context, o options, stdout io.Writer) (ok bool, err err
 	for _, s := range o.suites {
 		plain := goTest{dir: tools.src(), pkg: s.pkg, timeout: s.timeout, race: o.race}
 		changed := plain
-		changed.overlay, changed.only = path, o.only
-		changed.env = []string{"FASTNET=" + o.network}
+		changed.dir, changed.overlay, changed.only = shadow.src(), path, o.only
+		changed.env = append(shadow.environ(), "FASTNET="+o.network)
 		v := verdict{suite: s, allowed: allowed[s.pkg]}
 		if v.base, err = cached.base(ctx, s.pkg, o.fresh, plain.run); err != nil {
 			return false, err
@@ -129,7 +133,7 @@ func compare(ctx context.Context, o options, stdout io.Writer) (ok bool, err err
 		}
 		v.base = v.base.those(o.only)
 		if s.own {
-			if changed, err = portNetTests(ctx, tools, over, changed, filepath.Join(dir, "net"), stdout); err != nil {
+			if changed, err = portNetTests(ctx, shadow, over, changed, filepath.Join(dir, "net"), stdout); err != nil {
 				return false, err
 			}
 			v.base = v.base.those(changed.only)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -30,15 +31,16 @@ type overlay struct {
 	dir     string
 }
 
-// newOverlay returns the overlay in which the standard library, but for what the
-// replacement itself is made of, imports the replacement instead of net.
+// newOverlay lays the replacement into t, a shadow, and returns the overlay in
+// which the standard library, but for what the replacement itself is made of,
+// imports the replacement instead of net.
 func newOverlay(ctx context.Context, t toolchain, dir string) (*overlay, error) {
 	o := &overlay{Replace: make(map[string]string), dir: dir}
 	below, err := o.layReplacement(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	std, err := list(ctx, t.src(), "std")
+	std, err := t.list(ctx, "std")
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +58,7 @@ func newOverlay(ctx context.Context, t toolchain, dir string) (*overlay, error) 
 			files = slices.Concat(files, p.TestGoFiles, p.XTestGoFiles)
 		}
 		for _, f := range files {
-			path := filepath.Join(p.Dir, f)
-			if err := o.rewrite(path, path, to); err != nil {
+			if err := o.rewrite(filepath.Join(p.Dir, f), to); err != nil {
 				return nil, err
 			}
 		}
@@ -65,11 +66,11 @@ func newOverlay(ctx context.Context, t toolchain, dir string) (*overlay, error) 
 	return o, nil
 }
 
-// layReplacement lays the replacement and its dependencies into GOROOT. It
+// layReplacement lays the replacement and its dependencies into t's GOROOT. It
 // returns the packages of the standard library that they are made of, which
 // must keep the real package net.
 func (o *overlay) layReplacement(ctx context.Context, t toolchain) (below map[string]bool, err error) {
-	deps, err := list(ctx, "", "-deps", replacement)
+	deps, err := list(ctx, "", nil, "-deps", replacement)
 	if err != nil {
 		return nil, err
 	}
@@ -87,11 +88,18 @@ func (o *overlay) layReplacement(ctx context.Context, t toolchain) (below map[st
 			continue
 		}
 		laid := filepath.Join(t.src(), filepath.FromSlash(laidUnder+p.ImportPath))
-		for _, f := range slices.Concat(p.SFiles, p.HFiles) {
-			o.Replace[filepath.Join(laid, f)] = filepath.Join(p.Dir, f)
+		if err := os.MkdirAll(laid, 0o755); err != nil {
+			return nil, err
 		}
-		for _, f := range p.GoFiles {
-			if err := o.rewrite(filepath.Join(p.Dir, f), filepath.Join(laid, f), to); err != nil {
+		for _, f := range slices.Concat(p.GoFiles, p.SFiles, p.HFiles) {
+			data, err := os.ReadFile(filepath.Join(p.Dir, f))
+			if err == nil && filepath.Ext(f) == ".go" {
+				data, err = replaceImports(data, to)
+			}
+			if err == nil {
+				err = os.WriteFile(filepath.Join(laid, f), data, 0o644)
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -99,10 +107,9 @@ func (o *overlay) layReplacement(ctx context.Context, t toolchain) (below map[st
 	return below, nil
 }
 
-// rewrite shows at the path as the Go file at the path from, with the import
-// paths in to replaced.
-func (o *overlay) rewrite(from, as string, to map[string]string) error {
-	data, err := os.ReadFile(from)
+// rewrite shows a Go file with the import paths in to replaced.
+func (o *overlay) rewrite(file string, to map[string]string) error {
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
@@ -110,13 +117,10 @@ func (o *overlay) rewrite(from, as string, to map[string]string) error {
 	if err != nil {
 		return err
 	}
-	if string(changed) == string(data) {
-		if from != as {
-			o.Replace[as] = from
-		}
+	if bytes.Equal(changed, data) {
 		return nil
 	}
-	return o.put(as, changed)
+	return o.put(file, changed)
 }
 
 // put shows data at the path as.

@@ -39,10 +39,16 @@ func (t *tally) add(v verdict) {
 		}
 	}
 	t.of += len(base)
-	t.kept += len(base) - len(known) - len(fresh)
+	kept := 0
+	for _, n := range base {
+		if v.got.Outcomes[n] == passed || v.again != nil && v.again.Outcomes[n] == passed {
+			kept++
+		}
+	}
+	t.kept += kept
 	t.allowed += len(known)
 	t.lost += len(fresh)
-	fmt.Fprintf(t.out, "%-20s kept %3d of %3d", v.suite.pkg, len(base)-len(known)-len(fresh), len(base))
+	fmt.Fprintf(t.out, "%-20s kept %3d of %3d", v.suite.pkg, kept, len(base))
 	if len(known) > 0 {
 		fmt.Fprintf(t.out, ", allowed losses %d", len(known))
 	}

@@ -36,7 +36,7 @@ func topLevel(name string) bool { return !strings.Contains(name, "/") }
 func (r *results) passing() []string {
 	var ns []string
 	for _, n := range slices.Sorted(maps.Keys(r.Outcomes)) {
-		if topLevel(n) && r.Outcomes[n] == passed {
+		if topLevel(n) && n != wholePackage && r.Outcomes[n] == passed {
 			ns = append(ns, n)
 		}
 	}
@@ -55,9 +55,14 @@ func (r *results) culprits(test string) []string {
 	return ns
 }
 
-// lost are the top-level tests that pass in base and not in r.
+// lost are the top-level tests that pass in base and not in r. The package as a
+// whole is one if all else is well and it fails.
 func (r *results) lost(base *results) []string {
-	return slices.DeleteFunc(base.passing(), func(n string) bool { return r.Outcomes[n] == passed })
+	lost := slices.DeleteFunc(base.passing(), func(n string) bool { return r.Outcomes[n] == passed })
+	if base.Outcomes[wholePackage] == passed && r.Outcomes[wholePackage] == failed {
+		lost = append(lost, wholePackage)
+	}
+	return lost
 }
 
 // those returns the results of some top-level tests only, of all for nil.

@@ -106,6 +106,7 @@ type Conn struct {
 	sndWnd, maxSndWnd uint32
 	sq                sendQueue
 	sndBuf            int32 // limit of octets in sq
+	rcvBuf            int32 // size of the caller's receive queue
 
 	// Loss recovery.
 	recover  Seq // RFC 6582 recover, RFC 6675 RecoveryPoint

@@ -9,6 +9,10 @@ func (c *Conn) MSS() int { return c.payloadMSS() }
 // SetSndBuf changes the limit of octets written and not acknowledged.
 func (c *Conn) SetSndBuf(n int) { c.sndBuf = int32(min(max(n, 0), maxSndBuf)) }
 
+// SetRcvBuf changes the size of the receive buffer, which decides by how much
+// the window moves at least.
+func (c *Conn) SetRcvBuf(n int) { c.rcvBuf = int32(clampSpace(n)) }
+
 // reuseAfter is the age at which a connection that this end opens may take the
 // place of one in TIME-WAIT: the peer's timestamp clock must have moved on.
 const reuseAfter = time.Second

@@ -49,6 +49,7 @@ func (c *Conn) begin(cfg *Config, init Init, now time.Duration) {
 	}
 	c.sq.end = init.ISS + 1
 	c.SetSndBuf(cfg.SndBuf)
+	c.SetRcvBuf(cfg.RcvBuf)
 	c.sq.shard = uint8(init.ISS >> 12)
 	if cfg.Congestion != nil {
 		c.cong = cfg.Congestion()

@@ -79,7 +79,9 @@ func (c *Conn) bare(seg *Segment, kind segKind, now time.Duration) {
 	c.header(seg, now)
 	seg.kind = kind
 	// A peer that has shrunk its window takes nothing beyond it, an ACK neither.
-	if edge := c.una + Seq(c.sndWnd); edge.LessThan(c.nxt) {
+	// A scaled window retreats by less than its unit all the time (RFC 7323
+	// section 2.4), and that the peer does not hold against us.
+	if edge := c.una + Seq(c.sndWnd); c.nxt.Sub(edge) >= 1<<c.sndShift {
 		seg.Seq = edge
 	}
 }

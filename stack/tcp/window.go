@@ -26,7 +26,7 @@ func (c *Conn) window() (field uint16, edge Seq) {
 	unit := uint32(1) << c.rcvShift
 	// Receiver's silly window avoidance (RFC 9293 section 3.8.6.2.2): the edge
 	// moves by a full segment or half of the buffer, or not at all.
-	if c.rcvSpace > held && c.rcvSpace-held >= min(uint32(c.rcvMSS), uint32(c.cfg.RcvBuf)/2) {
+	if c.rcvSpace > held && c.rcvSpace-held >= min(uint32(c.rcvMSS), uint32(c.rcvBuf)/2) {
 		wnd = max(c.rcvSpace&^(unit-1), held)
 	}
 	if rest := wnd & (unit - 1); rest != 0 {
@@ -65,7 +65,7 @@ func (c *Conn) WindowUpdateDue() bool {
 	if held < int(c.rcvMSS) {
 		return true // the peer may be waiting
 	}
-	return opens >= 2*int(c.rcvMSS) && opens >= c.cfg.RcvBuf/4
+	return opens >= 2*int(c.rcvMSS) && opens >= int(c.rcvBuf)/4
 }
 
 // FlushAck makes Next send a pending ACK now, if nothing else carries it, or a

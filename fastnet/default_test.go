@@ -186,7 +186,7 @@ func TestWrongEnvironmentFailsEveryCallAlike(t *testing.T) {
 func TestNetworksThatCannotBeSaySo(t *testing.T) {
 	dev := newSpareWire(t)
 	for want, cfg := range map[string]Config{
-		"set one of Config.Device, Tap and Wire":       {},
+		"set one of Config.Device, Tap, Wire and LoopbackOnly":       {},
 		"call RegisterDevice":                          {Wire: "nowhere"},
 		"addr 127.0.0.1/8 is not an address of a host": {Device: dev, Addresses: prefixes("127.0.0.1/8")},
 		"addr 0.0.0.0/0 is not an address of a host":   {Device: dev, Addresses: prefixes("0.0.0.0/0")},

@@ -214,10 +214,12 @@ func TestDialGivesUpWhenNobodyAnswers(t *testing.T) {
 		require.Less(t, time.Since(start), 10*time.Second)
 
 		// A host that is there and says nothing.
-		c, s := l.connect(t, "tcp", serverIP+":0")
-		c.Close()
-		s.Close()
-		l.wire.Port(1).SetUp(false)
+		full, err := l.server.Host().ListenTCP(netip.MustParseAddrPort(serverIP+":80"), stack.ListenOptions{Backlog: 1})
+		require.NoError(t, err)
+		defer full.Close()
+		first, err := l.client.Dial("tcp", serverIP+":80")
+		require.NoError(t, err)
+		defer first.Close()
 		start = time.Now()
 		_, err = l.client.Dial("tcp", serverIP+":80")
 		require.EqualError(t, err, "dial tcp 10.0.0.2:80: connect: connection timed out")

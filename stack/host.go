@@ -69,6 +69,7 @@ type Host struct {
 	udp       udpTable
 	ports     portAllocator
 	twList    timeWaits
+	ended     endedConns
 	fragments fragments
 	limiter   icmpLimiter
 	count     counters
@@ -313,6 +314,9 @@ func (h *Host) Close() error {
 			f.conn.abort(ErrClosed)
 		}
 	})
+	for _, c := range h.ended.all() {
+		c.abort(ErrClosed)
+	}
 	h.twList.close()
 	h.mu.Lock()
 	poller := h.poller

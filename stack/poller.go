@@ -159,9 +159,15 @@ func (p *Poller) Remove(h *Host) {
 		}
 		w.queues.Store(&qs)
 		w.hosts.Store(&hs)
-		w.round.Lock() // the round under way may have begun before
-		w.round.Unlock()
+		w.awaitRound()
 	}
+}
+
+// awaitRound returns when the round under way, which may have begun with other
+// queues, has ended.
+func (w *worker) awaitRound() {
+	w.round.Lock()
+	defer w.round.Unlock()
 }
 
 // Close ends the poller's goroutines and returns when they have ended. Hosts

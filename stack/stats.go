@@ -61,15 +61,15 @@ func (d Drop) String() string {
 type counters struct {
 	drops [numDrops]atomic.Uint64
 
-	activeOpens, passiveOpens, openFails, resets  atomic.Uint64
-	resetsSent, challengeLimited                  atomic.Uint64
-	udpIn, udpOut                                 atomic.Uint64
-	icmpIn, icmpOut, icmpErrorsIn, icmpErrorsOut  atomic.Uint64
-	joined                                        atomic.Uint64
-	reassembled, fragmentsIn, fragmentsOut        atomic.Uint64
-	segmentsIn, segmentsOut, retransmits, bytesIn atomic.Uint64 // of connections that are gone
-	bytesOut                                      atomic.Uint64
-	established                                   atomic.Int64
+	activeOpens, passiveOpens, openFails, resets atomic.Uint64
+	resetsSent                                   atomic.Uint64
+	udpIn, udpOut                                atomic.Uint64
+	icmpIn, icmpOut, icmpErrorsIn, icmpErrorsOut atomic.Uint64
+	joined                                       atomic.Uint64
+	reassembled, fragmentsIn, fragmentsOut       atomic.Uint64
+	retransmits, bytesIn                         atomic.Uint64 // of connections that are gone
+	bytesOut                                     atomic.Uint64
+	established                                  atomic.Int64
 }
 
 // Stats is a snapshot of a host's counters.
@@ -89,7 +89,6 @@ type TCPStats struct {
 	ResetsSent                uint64 // RST for segments that no connection wanted
 	Established               int64  // now
 	Connections               int    // now, in any state, TIME-WAIT included
-	SegmentsIn, SegmentsOut   uint64
 	Retransmits               uint64 // segments sent again
 	BytesIn, BytesOut         uint64 // payload
 }
@@ -118,7 +117,7 @@ func (h *Host) Stats() Stats {
 		TCP: TCPStats{
 			ActiveOpens: c.activeOpens.Load(), PassiveOpens: c.passiveOpens.Load(),
 			OpenFails: c.openFails.Load(), Resets: c.resets.Load(), ResetsSent: c.resetsSent.Load(),
-			Established: c.established.Load(), SegmentsIn: c.segmentsIn.Load(), SegmentsOut: c.segmentsOut.Load(),
+			Established: c.established.Load(),
 			Retransmits: c.retransmits.Load(), BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 		},
 		UDP: UDPStats{In: c.udpIn.Load(), Out: c.udpOut.Load()},

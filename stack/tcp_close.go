@@ -46,6 +46,9 @@ func (c *TCPConn) Close() error {
 // return ErrClosed, and what it did not read is dropped. It reports whether there
 // was any. The lock is held.
 func (c *TCPConn) release() (unread bool) {
+	if c.gone && !c.released {
+		c.host.ended.remove(c)
+	}
 	c.released = true
 	c.wq.closed = true
 	c.wq.wake()

@@ -2,8 +2,10 @@ package stack
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -254,6 +256,9 @@ func (c *TCPConn) leave(tw *timeWait) {
 		h.flows.remove(&c.key, c, nil)
 	}
 	h.connGone(c)
+	if !c.released {
+		h.ended.add(c)
+	}
 	info := c.core.Info()
 	h.count.retransmits.Add(uint64(info.Retransmits))
 	h.count.bytesIn.Add(info.BytesIn)
@@ -336,4 +341,32 @@ func (h *Host) Connections() []TCPInfo {
 		}
 	})
 	return is
+}
+
+// endedConns are those that are over, but that the application has not closed:
+// what it has not read is still there.
+type endedConns struct {
+	mu  sync.Mutex
+	set map[*TCPConn]struct{}
+}
+
+func (e *endedConns) add(c *TCPConn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.set == nil {
+		e.set = make(map[*TCPConn]struct{})
+	}
+	e.set[c] = struct{}{}
+}
+
+func (e *endedConns) remove(c *TCPConn) {
+	e.mu.Lock()
+	delete(e.set, c)
+	e.mu.Unlock()
+}
+
+func (e *endedConns) all() []*TCPConn {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Keys(e.set))
 }

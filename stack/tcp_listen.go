@@ -92,7 +92,6 @@ func (h *Host) bindAddr(a netip.AddrPort, v6only bool) (binding, error) {
 type listenTable struct {
 	mu   sync.Mutex
 	snap atomic.Pointer[map[binding][]*TCPListener]
-	any  atomic.Bool // wildcard listeners exist
 }
 
 func (t *listenTable) init() { t.snap.Store(&map[binding][]*TCPListener{}) }

@@ -109,7 +109,7 @@ func compare(ctx context.Context, o options, stdout io.Writer) (ok bool, err err
 	if err != nil {
 		return false, err
 	}
-	over, err := newOverlay(ctx, shadow, dir)
+	over, err := newOverlay(ctx, tools, shadow, dir)
 	if err != nil {
 		return false, err
 	}

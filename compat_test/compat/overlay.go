@@ -31,12 +31,12 @@ type overlay struct {
 	dir     string
 }
 
-// newOverlay lays the replacement into t, a shadow, and returns the overlay in
-// which the standard library, but for what the replacement itself is made of,
+// newOverlay lays the replacement into the shadow of t and returns the overlay
+// in which the standard library, but for what the replacement itself is made of,
 // imports the replacement instead of net.
-func newOverlay(ctx context.Context, t toolchain, dir string) (*overlay, error) {
+func newOverlay(ctx context.Context, t, shadow toolchain, dir string) (*overlay, error) {
 	o := &overlay{Replace: make(map[string]string), dir: dir}
-	below, err := o.layReplacement(ctx, t)
+	below, err := o.layReplacement(ctx, shadow)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,8 @@ func newOverlay(ctx context.Context, t toolchain, dir string) (*overlay, error) 
 			files = slices.Concat(files, p.TestGoFiles, p.XTestGoFiles)
 		}
 		for _, f := range files {
-			if err := o.rewrite(filepath.Join(p.Dir, f), to); err != nil {
+			as := filepath.Join(shadow.src(), filepath.FromSlash(p.ImportPath), f)
+			if err := o.rewrite(filepath.Join(p.Dir, f), as, to); err != nil {
 				return nil, err
 			}
 		}
@@ -107,9 +108,10 @@ func (o *overlay) layReplacement(ctx context.Context, t toolchain) (below map[st
 	return below, nil
 }
 
-// rewrite shows a Go file with the import paths in to replaced.
-func (o *overlay) rewrite(file string, to map[string]string) error {
-	data, err := os.ReadFile(file)
+// rewrite shows at the path as the Go file at the path from, with the import
+// paths in to replaced.
+func (o *overlay) rewrite(from, as string, to map[string]string) error {
+	data, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
@@ -120,12 +122,12 @@ func (o *overlay) rewrite(file string, to map[string]string) error {
 	if bytes.Equal(changed, data) {
 		return nil
 	}
-	return o.put(file, changed)
+	return o.put(as, changed)
 }
 
 // put shows data at the path as.
 func (o *overlay) put(as string, data []byte) error {
-	path := filepath.Join(o.dir, "files", as)
+	path := filepath.Join(o.dir, "files", strconv.Itoa(len(o.Replace)), filepath.Base(as))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}

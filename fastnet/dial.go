@@ -86,22 +86,29 @@ func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address stri
 	if r == nil {
 		r = DefaultResolver
 	}
-	addrs, err := n.resolve(ctx, r, network, address, true, d.LocalAddr)
+	addrs, err := n.resolve(unhooked(ctx), r, network, address, true, d.LocalAddr)
 	if err != nil {
 		return nil, &OpError{Op: "dial", Net: network, Err: err}
 	}
 	failed := func(ra Addr, err error) error {
 		return &OpError{Op: "dial", Net: network, Source: d.LocalAddr, Addr: ra, Err: netError("connect", err)}
 	}
+	hooks := hooksOf(ctx)
 	attempt := func(ctx context.Context, ra Addr) (Conn, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, failed(ra, err)
 		}
+		if hooks.start != nil {
+			hooks.start(network, ra.String())
+		}
 		c, err := n.dialOne(ctx, d, network, ra)
 		if err != nil {
-			return nil, failed(ra, err)
+			c, err = nil, failed(ra, err)
 		}
-		return c, nil
+		if hooks.done != nil {
+			hooks.done(network, ra.String(), err)
+		}
+		return c, err
 	}
 	if udp || d.FallbackDelay < 0 {
 		return dialer.Serial(ctx, addrs, attempt, failed)
@@ -238,7 +245,7 @@ func (n *Network) dialKernel(ctx context.Context, d *Dialer, network string, lad
 	kd := net.Dialer(*d)
 	kd.LocalAddr = laddr
 	kd.Timeout, kd.Deadline, kd.Cancel = 0, time.Time{}, nil // ctx has them
-	c, err := kd.DialContext(ctx, network, raddr.String())
+	c, err := kd.DialContext(unhooked(ctx), network, raddr.String())
 	if err != nil {
 		return nil, inner(c, err)
 	}

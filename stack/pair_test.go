@@ -23,8 +23,10 @@ type pair struct {
 
 func newPair(t testing.TB, cfg wire.Config) *pair {
 	t.Helper()
-	return newPairOn(t, cfg, func(d nic.Device) nic.Device { return d })
+	return newPairOn(t, cfg, noWrap)
 }
+
+func noWrap(d nic.Device) nic.Device { return d }
 
 // newPairOn is newPair with something around the devices.
 func newPairOn(t testing.TB, cfg wire.Config, wrap func(nic.Device) nic.Device) *pair {

@@ -256,7 +256,7 @@ func (c *TCPConn) leave(tw *timeWait) {
 		h.flows.remove(&c.key, c, nil)
 	}
 	h.connGone(c)
-	if !c.released {
+	if !c.released && (c.established || c.listener == nil) { // else nobody has it
 		h.ended.add(c)
 	}
 	info := c.core.Info()

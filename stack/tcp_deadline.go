@@ -7,11 +7,18 @@ import "time"
 // touched. A timer that is pending for a deadline that was taken back finds
 // that out when it expires.
 
+// longAgo is a second of Unix time before any that a clock tells, that of a
+// testing/synctest bubble included: the year 1998.
+const longAgo = 900_000_000
+
 // instant turns a time.Time into one of the host's clock: Never for the zero
 // time, and past for one that is not to come.
 func (h *Host) instant(t time.Time) (when time.Duration, past bool) {
 	if t.IsZero() {
 		return Never, false
+	}
+	if t.Unix() < longAgo {
+		return 0, true // without a look at the clock
 	}
 	d := time.Until(t)
 	if d <= 0 {

@@ -208,6 +208,7 @@ func TestHalfOpenConnectionsEnd(t *testing.T) {
 	l.sleep(5 * time.Minute)
 	require.Zero(t, l.host.Stats().TCP.Connections)
 	require.Empty(t, ln.opening)
+	require.Empty(t, l.host.ended.set)
 	l.take()
 	l.accept(ln, addrPort("10.0.0.2:7"))
 }

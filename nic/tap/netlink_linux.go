@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -188,6 +189,27 @@ func (n *rtnetlink) addAddress(index int32, a netip.Prefix) error {
 	return err
 }
 
+// settle waits until an IPv6 address of an interface that is up can be used.
+// Even without duplicate address detection the kernel joins its solicited-node
+// group, and enters the route that makes it local, from a worker of its own
+// (addrconf_dad_work). Before that it ignores questions and answers, and who
+// asked asks again a second later (RFC 4861 section 10, RETRANS_TIMER).
+func (n *rtnetlink) settle(ip netip.Addr) error {
+	body := []byte{unix.AF_INET6, 128, 11: 0} // struct rtmsg
+	body = appendAttribute(body, unix.RTA_DST, ip.AsSlice())
+	for range 500 {
+		local := false
+		err := n.request(unix.RTM_GETROUTE, 0, body, func(kind uint16, body []byte) {
+			local = kind == unix.RTM_NEWROUTE && len(body) >= unix.SizeofRtMsg && body[7] == unix.RTN_LOCAL
+		})
+		if err != nil || local {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return nil // it will be usable some time
+}
+
 // setUpKernelEnd gives the interface name what cfg says of it and returns its
 // state. What is so already needs no privilege.
 func setUpKernelEnd(name string, cfg *Config) (link, error) {
@@ -216,7 +238,17 @@ func setUpKernelEnd(name string, cfg *Config) (link, error) {
 			return l, kernelEndError(err, "bringing %s up", "ip link set %s up", name)
 		}
 	}
-	return n.get(name)
+	if l, err = n.get(name); err != nil || !l.up {
+		return l, err
+	}
+	for _, a := range cfg.HostAddrs {
+		if a.Addr().Is6() {
+			if err := n.settle(a.Addr()); err != nil {
+				return l, fmt.Errorf("looking up the route to %v of %s: %w", a, name, err)
+			}
+		}
+	}
+	return l, nil
 }
 
 // kernelEndError says what failed, and with which command an administrator can

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"syscall"
@@ -106,6 +107,9 @@ func (w *world) judge(c *connection) error {
 	if !p.graceful() || s.disrupted() {
 		return nil
 	}
+	if limit := w.longest(c); limit > 0 && c.ended-c.began > limit {
+		return fmt.Errorf("connection %d took %v on a perfect network, want less than %v: does it live on probes?", c.index, c.ended-c.began, limit)
+	}
 	for side, e := range c.ends {
 		if e != nil && e.err == nil && !e.gaveUp && e.eof && e.wrote == p.Ends[side].Bytes {
 			continue
@@ -120,6 +124,41 @@ func (w *world) judge(c *connection) error {
 		return nil
 	}
 	return nil
+}
+
+// longest is how long a connection may take on a perfect network: beside the
+// applications' pauses each buffer full, and each turn, costs a round trip and a
+// delayed acknowledgement, but no timer of a sender's. 0: unknown.
+func (w *world) longest(c *connection) time.Duration {
+	s, p := w.plan, c.plan
+	a, b := &p.Ends[0], &p.Ends[1]
+	if !s.perfect() || a.Retune+b.Retune > 0 || a.Options.Delay || b.Options.Delay {
+		return 0
+	}
+	trip, buffer := time.Millisecond, 2048
+	for i := range s.Lanes {
+		h := &s.Hosts[i]
+		if h.AcceptPause > 0 {
+			return 0
+		}
+		trip += s.Lanes[i].Delay + s.Lanes[i].Jitter + 2*h.PollEvery + 2*time.Millisecond
+		trip += cmp.Or(h.TCP.DelayACK, 40*time.Millisecond)
+		if h.TCP.SndBuf > 0 {
+			buffer = min(buffer, h.TCP.SndBuf)
+		}
+	}
+	n := a.Bytes + b.Bytes
+	rounds := 10 + n/buffer
+	if a.Turn > 0 {
+		rounds += n/a.Turn + n/b.Turn
+	}
+	limit := time.Duration(rounds) * trip
+	for _, e := range c.ends {
+		if e != nil {
+			limit += e.paused
+		}
+	}
+	return limit
 }
 
 // audit looks for what a host at rest still has, or should not have done.

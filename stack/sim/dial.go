@@ -24,6 +24,8 @@ type connection struct {
 	plan  *ConnPlan
 	ends  [2]*stream
 	err   error // of the last attempt
+
+	began, ended time.Duration // from when it was established until the last end had closed
 }
 
 // host is the host that the application of an end runs on.
@@ -179,6 +181,7 @@ func (w *world) start(c *connection, side int, tc *stack.TCPConn) {
 	c.ends[side] = newStream(c, side, tc)
 	w.agents = append(w.agents, c.ends[side])
 	if side == 0 {
+		c.began = w.clock
 		w.report.Connections++
 	}
 }

@@ -26,8 +26,9 @@ type stream struct {
 	eof                 bool // read to the end
 	readShut            bool // CloseRead was called
 	closed              bool
-	gaveUp              bool  // closed because the peer is gone and did not tell
-	err                 error // of the first call that failed
+	paused              time.Duration // in all
+	gaveUp              bool          // closed because the peer is gone and did not tell
+	err                 error         // of the first call that failed
 }
 
 func newStream(conn *connection, side int, c *stack.TCPConn) *stream {
@@ -184,10 +185,12 @@ func (s *stream) retune() error {
 
 // next is when the application goes on after a read or write.
 func (s *stream) next() time.Duration {
-	if odds(s.w.rng, s.plan.PauseOdds) {
-		return s.w.clock + s.w.pause(s.plan.Pause)
+	if !odds(s.w.rng, s.plan.PauseOdds) {
+		return 0
 	}
-	return 0
+	pause := s.w.pause(s.plan.Pause)
+	s.paused += pause
+	return s.w.clock + pause
 }
 
 // tryEnd does what the plan's ending wants now.
@@ -247,6 +250,7 @@ func (s *stream) closeLinger(seconds int) error {
 
 func (s *stream) close() error {
 	s.closed, s.shut = true, true
+	s.conn.ended = s.w.clock
 	err := s.c.Close()
 	if err == stack.ErrClosed && s.w.nodes[s.conn.host(s.side)].closed {
 		return nil // the host did it

@@ -2,6 +2,7 @@ package fastnet
 
 import (
 	"context"
+	"net"
 	"net/http/httptrace"
 	"sync"
 	"testing"
@@ -17,7 +18,8 @@ func TestDialTellsHTTPTraceOfItsAttempts(t *testing.T) {
 	defer n.Close()
 	l, err := n.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	kernel, err := Listen("tcp", "127.0.0.1:0")
+	shared := newLab(t, labConfig{change: func(c *Config) { c.Loopback = LoopbackKernel }}).client
+	kernel, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer kernel.Close()
 	_, port, _ := SplitHostPort(l.Addr().String())
@@ -33,7 +35,7 @@ func TestDialTellsHTTPTraceOfItsAttempts(t *testing.T) {
 			[]string{"start tcp 127.0.0.1:" + port, "done tcp 127.0.0.1:" + port + " <nil>"}},
 		{"nobody there", n, "127.0.0.1:1",
 			[]string{"start tcp 127.0.0.1:1", "done tcp 127.0.0.1:1 dial tcp 127.0.0.1:1: connect: connection refused"}},
-		{"an address of the kernel's", newLoopbackKernelNetwork(t), kernel.Addr().String(),
+		{"an address of the kernel's", shared, kernel.Addr().String(),
 			[]string{"start tcp " + kernel.Addr().String(), "done tcp " + kernel.Addr().String() + " <nil>"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -54,8 +56,7 @@ func TestDialTellsHTTPTraceOfItsAttempts(t *testing.T) {
 					}
 				},
 			})
-			d := Dialer{}
-			c, err := tt.on.DialWith(ctx, &d, "tcp", tt.addr)
+			c, err := tt.on.DialContext(ctx, "tcp", tt.addr)
 			if err == nil {
 				c.Close()
 			}

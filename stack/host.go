@@ -72,6 +72,7 @@ type Host struct {
 	ended     endedConns
 	fragments fragments
 	limiter   icmpLimiter
+	pathMTUs  pathMTUs
 	count     counters
 
 	configMu   sync.Mutex

@@ -220,10 +220,13 @@ func (h *Host) softError(i *Interface, q *header.Quote, errno syscall.Errno, har
 // tooBig lowers the segment size of a connection to what the path carries (RFC
 // 1191, RFC 8201).
 func (h *Host) tooBig(i *Interface, q *header.Quote, mtu int) {
+	k := i.quotedTuple(q)
+	if q.Proto == header.ProtoUDP && h.udp.lookup(&k) != nil {
+		h.pathMTUs.lower(q.Dst, mtu, h.now())
+	}
 	if q.Proto != header.ProtoTCP {
 		return
 	}
-	k := i.quotedTuple(q)
 	if f := h.flows.lookup(&k); f != nil && f.conn != nil {
 		f.conn.report(icmpReport{seq: tcp.Seq(q.Seq), mtu: mtu})
 	}
@@ -260,13 +263,9 @@ func (c *TCPConn) takeReport(now time.Duration) {
 		c.wantOutput = true
 		return
 	}
-	least := 576
-	if c.path.dst.Is6() {
-		least = 1280 // RFC 8201 section 4
-	}
 	if r.mtu < c.path.mtu() {
-		c.core.SetMSS(max(r.mtu, least) - int(c.hdrLen) + header.EthernetLen - header.TCPMinLen)
-		c.wantOutput = true
+		c.host.pathMTUs.lower(c.path.dst, r.mtu, now)
+		c.wantOutput = true // looks at the path again
 	}
 }
 

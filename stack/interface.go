@@ -163,6 +163,30 @@ func (h *Host) interfaceFailed(i *Interface) {
 			f.conn.abort(errNetDown)
 		}
 	})
+	for _, u := range h.udp.all() {
+		if h.bindingDead(u.bind) {
+			u.kill(errNetDown)
+		}
+	}
+	for _, l := range h.listeners.all() {
+		if h.bindingDead(l.bind) {
+			l.kill(errNetDown)
+		}
+	}
+}
+
+// bindingDead reports whether nothing from another host can reach a socket any
+// more: its address's device is dead, or those of all interfaces.
+func (h *Host) bindingDead(b binding) bool {
+	for _, i := range h.interfaces() {
+		if i.loopback && (b.addr == any4 || b.addr == any6) {
+			continue
+		}
+		if (b.addr == any4 || b.addr == any6 || i.hasAddr(fromAddr(b.addr))) && i.dev.Link().Err == nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (i *Interface) info() InterfaceInfo {

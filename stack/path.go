@@ -24,14 +24,15 @@ type path struct {
 	src, dst netip.Addr // without zone
 	nextHop  netip.Addr
 	entry    *neighbor.Entry[*nic.Packet] // of nextHop; nil where none is needed
-	gen      uint64                       // of the routing table
+	known    pathMTU                      // of the path's MTU, if it is less than the interface's
+	gen      uint64                       // see Host.generation
 }
 
 // findPath looks up how to reach dst. src, if valid, is the source address that
 // the socket is bound to. The zone of dst chooses the interface of a link-local
 // address. flow chooses among the interface's queues.
 func (h *Host) findPath(dst, src netip.Addr, flow uint64) (path, error) {
-	p := path{dst: dst.WithZone("").Unmap(), src: src, gen: h.routes.Generation()}
+	p := path{dst: dst.WithZone("").Unmap(), src: src, gen: h.generation()}
 	switch {
 	case h.isLocal(p.dst):
 		p.iface, p.nextHop = h.loop, p.dst
@@ -65,6 +66,9 @@ func (h *Host) findPath(dst, src netip.Addr, flow uint64) (path, error) {
 	}
 	if p.iface.dev.Link().Err != nil {
 		return p, errNetDown
+	}
+	if !p.iface.loopback {
+		p.known = h.pathMTUs.lookup(p.dst, h.now())
 	}
 	p.q = p.iface.queues[flow%uint64(len(p.iface.queues))]
 	return p, nil
@@ -115,6 +119,14 @@ func (p *path) mac(now time.Duration) (mac [6]byte, ok bool) {
 		p.iface.host.arm(&p.iface.neighTime, p.iface.neighbors.Next())
 	}
 	return mac, ok
+}
+
+// confirm tells the neighbour cache that the next hop is alive: what came is an
+// answer to what went there (RFC 4861 section 7.3.1).
+func (p *path) confirm(now time.Duration) {
+	if p.entry != nil {
+		p.iface.neighbors.Confirm(p.entry, now)
+	}
 }
 
 // send transmits frames whose Ethernet header lacks the destination. It fills
@@ -217,4 +229,10 @@ func (p *path) pseudoSum(proto uint8) uint16 {
 }
 
 // mtu is the path's, as far as it is known.
-func (p *path) mtu() int { return int(p.iface.mtu.Load()) }
+func (p *path) mtu() int {
+	m := int(p.iface.mtu.Load())
+	if p.known.mtu != 0 {
+		m = min(m, p.known.mtu)
+	}
+	return m
+}

@@ -103,11 +103,13 @@ func (p *Poller) Add(h *Host) error {
 	}
 	p.hosts[h] = struct{}{}
 	w := p.workers[len(p.hosts)%len(p.workers)]
-	p.mu.Unlock()
 	hosts := append([]*Host{h}, *w.hosts.Load()...)
 	w.hosts.Store(&hosts)
+	p.mu.Unlock()
+	h.parkUntil.Store(int64(Never)) // if w sleeps, it is for as long as it likes
 	h.driver.Store(w)
 	h.poller = p
+	w.wake() // h may have timers
 	for _, i := range h.interfaces() {
 		p.assign(i)
 	}

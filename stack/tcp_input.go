@@ -107,6 +107,9 @@ func (c *TCPConn) inputSegment(p *nic.Packet, seg *tcp.Segment, hdrLen int, now 
 		// some microseconds: the peer sends its SYN again.
 		r.Events &^= tcp.Reopen
 	}
+	if r.Events.Has(tcp.Readable | tcp.SendReady | tcp.Writable) {
+		c.path.confirm(now)
+	}
 	c.events(r.Events, now)
 }
 

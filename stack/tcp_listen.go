@@ -37,6 +37,7 @@ type TCPListener struct {
 	queue    []*TCPConn            // established, not accepted
 	opening  map[*TCPConn]struct{} // SYN received
 	closed   bool
+	dead     error // why nobody will connect any more
 	expired  bool
 	deadline *time.Timer
 }
@@ -323,6 +324,8 @@ func (l *TCPListener) next() (*TCPConn, error) {
 		return nil, ErrClosed
 	case l.expired:
 		return nil, errDeadline
+	case len(l.queue) == 0 && l.dead != nil:
+		return nil, l.dead
 	case len(l.queue) == 0:
 		return nil, ErrWouldBlock
 	}
@@ -333,6 +336,14 @@ func (l *TCPListener) next() (*TCPConn, error) {
 		l.queue = nil
 	}
 	return c, nil
+}
+
+// kill makes Accept return err once the queue is empty: the device is gone.
+func (l *TCPListener) kill(err error) {
+	l.mu.Lock()
+	l.dead = err
+	l.cond.Broadcast()
+	l.mu.Unlock()
 }
 
 // SetDeadline makes Accept return os.ErrDeadlineExceeded from t on. The zero

@@ -16,7 +16,7 @@ func (c *TCPConn) output(now time.Duration) {
 	if c.gone {
 		return
 	}
-	if c.path.gen != c.host.routes.Generation() {
+	if c.path.gen != c.host.generation() {
 		c.reroute()
 	}
 	if m := c.path.mtu(); m < c.mtu { // the interface's has shrunk, or the route changed
@@ -93,7 +93,7 @@ func (c *TCPConn) reroute() {
 	}
 	p, err := c.host.findPath(dst, c.path.src, uint64(c.path.q.index))
 	if err != nil {
-		c.path.gen = c.host.routes.Generation()
+		c.path.gen = c.host.generation()
 		return
 	}
 	c.path = p

@@ -44,6 +44,7 @@ type UDPConn struct {
 	deadline time.Duration
 	timer    timer.Timer
 	soft     error // from ICMP, for the next call on a connected socket
+	dead     error // why nothing will come any more
 
 	home atomic.Pointer[queue] // of last: what a reader polls
 
@@ -267,6 +268,8 @@ func (u *UDPConn) ReadFrom(b []byte) (n, full int, from netip.AddrPort, err erro
 		case u.soft != nil:
 			err = u.soft
 			u.soft = nil
+		case u.dead != nil:
+			err = u.dead
 		default:
 			u.waiting++
 			u.cond.Wait()
@@ -290,7 +293,7 @@ func (u *UDPConn) TryReadFrom(b []byte) (n, full int, from netip.AddrPort, err e
 func (u *UDPConn) ready() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.closed || u.expired || u.n > 0 || u.soft != nil
+	return u.closed || u.expired || u.n > 0 || u.soft != nil || u.dead != nil
 }
 
 // SetDeadline sets both deadlines.
@@ -396,6 +399,14 @@ func (u *UDPConn) Close() error {
 func (u *UDPConn) fail(errno syscall.Errno) {
 	u.mu.Lock()
 	u.soft = errno
+	u.cond.Broadcast()
+	u.mu.Unlock()
+}
+
+// kill makes reads return err once what has arrived is read: the device is gone.
+func (u *UDPConn) kill(err error) {
+	u.mu.Lock()
+	u.dead = err
 	u.cond.Broadcast()
 	u.mu.Unlock()
 }

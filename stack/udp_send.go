@@ -69,7 +69,7 @@ func (u *UDPConn) send(b []byte, dst netip.AddrPort) (int, error) {
 	if ip.IsUnspecified() { // as Linux: this host
 		ip = loopbackOf(ip)
 	}
-	if err := u.route(ip); err != nil {
+	if err := u.route(ip, now); err != nil {
 		return 0, err
 	}
 	h.count.udpOut.Add(1)
@@ -106,12 +106,11 @@ func (u *UDPConn) send(b []byte, dst netip.AddrPort) (int, error) {
 }
 
 // route makes u.last the path to dst. sendMu is held.
-func (u *UDPConn) route(dst netip.Addr) error {
-	if u.lastOK && u.last.dst == dst && u.last.gen == u.host.routes.Generation() && u.last.iface.up.Load() {
+func (u *UDPConn) route(dst netip.Addr, now time.Duration) error {
+	// That of a connected socket is the one, also where dst has a zone.
+	if u.lastOK && (u.last.dst == dst || u.remote.IsValid()) && u.last.gen == u.host.generation() &&
+		u.last.iface.up.Load() && (u.last.known.mtu == 0 || now < u.last.known.until) {
 		return nil
-	}
-	if u.lastOK && u.remote.IsValid() && u.last.gen == u.host.routes.Generation() && u.last.iface.up.Load() {
-		return nil // dst has a zone
 	}
 	src := netip.Addr{}
 	if u.bind.addr != any4 && u.bind.addr != any6 {

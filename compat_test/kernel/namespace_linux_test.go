@@ -22,7 +22,8 @@ import (
 type namespace struct {
 	t       testing.TB
 	fd      int
-	jobs    chan func() // to threads in the namespace that are free
+	jobs    chan func()   // to threads in the namespace that are free
+	limit   chan struct{} // holds one for each thread at work
 	threads sync.WaitGroup
 }
 
@@ -35,7 +36,7 @@ func newNamespace(t testing.TB) *namespace {
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		t.Skipf("no TAP interfaces here: %v", err)
 	}
-	ns := &namespace{t: t, jobs: make(chan func())}
+	ns := &namespace{t: t, jobs: make(chan func()), limit: make(chan struct{}, 64)}
 	made := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends
@@ -64,6 +65,8 @@ func (ns *namespace) path() string { return fmt.Sprintf("/proc/self/fd/%d", ns.f
 // do runs f on a thread in the namespace: a socket belongs to the namespace of
 // the thread that makes it.
 func (ns *namespace) do(f func() error) error {
+	ns.limit <- struct{}{}
+	defer func() { <-ns.limit }()
 	done := make(chan error, 1)
 	job := func() { done <- f() }
 	select {

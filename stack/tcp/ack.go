@@ -95,7 +95,10 @@ func (c *Conn) advance(ack Seq, seg *Segment, now time.Duration) (ev Events) {
 		if before.LessThan(c.limited) {
 			// RFC 7661: a window that was not used is not grown.
 			c.grow(acked, now)
+		} else {
+			c.limited = before
 		}
+		c.recover = maxSeq(c.recover, ack-1)
 	} else {
 		c.recoveryAdvance(acked, now)
 	}

@@ -54,7 +54,7 @@ func (c *Conn) Abort(now time.Duration) {
 	case StateClosed:
 		return
 	case StateSynReceived, StateEstablished, StateFinWait1, StateFinWait2, StateCloseWait:
-		if c.nxt != c.iss { // else the peer has not even our SYN-ACK
+		if c.state != StateSynReceived || c.nxt != c.iss { // else the peer has not even our SYN-ACK
 			c.rstDue, c.rstAck, c.rstSeq = true, true, c.nxt
 		}
 	case StateClosing, StateLastAck:

@@ -50,7 +50,9 @@ const (
 //	  sent again    lost, to be     not deemed lost
 //	                sent again
 //
-// where ranges of the scoreboard sb have arrived. Receiving:
+// where ranges of the scoreboard sb have arrived. Sequence numbers that are kept
+// for longer (recover, limited) move along as una passes them: 2^31 octets later
+// they would compare the other way round. Receiving:
 //
 //	 delivered    |   in the window (some held in rx)   |  beyond
 //	--------------|-------------------------------------|-----------

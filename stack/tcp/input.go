@@ -34,7 +34,9 @@ func (c *Conn) Input(seg *Segment, now time.Duration) (r Result) {
 	if seg.Ack != c.una {
 		r.Events = c.advance(seg.Ack, seg, now)
 	}
-	c.updateWindow(seg)
+	if c.wl1.LessThanEq(seg.Seq) { // wl2 <= una <= seg.Ack
+		c.updateWindow(seg)
+	}
 	if n > 0 {
 		r.Len = int(n)
 		c.deliver(n, now, &r)

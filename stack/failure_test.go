@@ -1,0 +1,71 @@
+package stack
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastnet-go/fastnet/nic/wire"
+)
+
+// When the device dies every call that waits for something from it ends, on
+// connections, UDP sockets and listeners.
+func TestDeviceFailureEndsAllCalls(t *testing.T) {
+	p := newPair(t, wire.Config{})
+	s, c := p.connect(t, "10.0.0.1:80")
+	u, err := p.a.ListenUDP(addrPort("10.0.0.1:53"), UDPOptions{})
+	require.NoError(t, err)
+	anyUDP, err := p.a.ListenUDP(netip.AddrPort{}, UDPOptions{})
+	require.NoError(t, err)
+	l, err := p.a.ListenTCP(addrPort("0.0.0.0:81"), ListenOptions{})
+	require.NoError(t, err)
+	local, err := p.a.ListenTCP(addrPort("127.0.0.1:82"), ListenOptions{})
+	require.NoError(t, err)
+	results := make(chan error, 4)
+	b := make([]byte, 10)
+	go func() { _, err := s.Read(b[:]); results <- err }()
+	go func() { _, _, _, err := u.ReadFrom(make([]byte, 10)); results <- err }()
+	go func() { _, _, _, err := anyUDP.ReadFrom(make([]byte, 10)); results <- err }()
+	go func() { _, err := l.Accept(); results <- err }()
+	time.Sleep(20 * time.Millisecond)
+	p.wire.Port(0).Fail(errors.New("unplugged"))
+	for range cap(results) {
+		select {
+		case err := <-results:
+			require.Equal(t, syscall.ENETDOWN, err)
+		case <-time.After(10 * time.Second):
+			t.Fatal("a call is stuck")
+		}
+	}
+	_, err = local.TryAccept()
+	require.Equal(t, ErrWouldBlock, err, "loopback lives on")
+	c.SetLinger(0)
+	c.Close()
+	s.Close()
+	u.Close()
+	anyUDP.Close()
+	l.Close()
+	local.Close()
+}
+
+// A path that is narrower than the interface is learnt from ICMP, for UDP too,
+// and forgotten after a while.
+func TestPathMTUIsRememberedForAWhile(t *testing.T) {
+	var m pathMTUs
+	dst := netip.MustParseAddr("192.0.2.1")
+	require.Zero(t, m.lookup(dst, 0).mtu)
+	require.Equal(t, 1400, m.lower(dst, 1400, time.Second))
+	require.Equal(t, 1400, m.lookup(dst, time.Minute).mtu)
+	require.Equal(t, 1400, m.lower(dst, 1450, time.Minute), "it does not grow by a message")
+	require.Equal(t, minMTU4, m.lower(dst, 68, time.Minute), "nor shrink to nothing")
+	require.Equal(t, minMTU6, m.lower(netip.MustParseAddr("2001:db8::1"), 68, time.Minute))
+	require.Zero(t, m.lookup(dst, time.Hour).mtu)
+	for i := range 2 * maxPathMTUs {
+		m.lower(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 1000, time.Minute)
+	}
+	require.LessOrEqual(t, len(m.m), maxPathMTUs)
+}

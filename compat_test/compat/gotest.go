@@ -26,6 +26,7 @@ type goTest struct {
 	race    bool
 	timeout time.Duration
 	only    []string // top-level tests; nil: all
+	flags   []string // further ones
 }
 
 // rounds is how often a package is run again without the test that hung or took
@@ -84,6 +85,7 @@ func (g goTest) once(ctx context.Context, skip []string) (r *results, ended bool
 	if g.overlay != "" {
 		args = append(args, "-overlay", g.overlay)
 	}
+	args = append(args, g.flags...)
 	if g.race {
 		args = append(args, "-race")
 	}

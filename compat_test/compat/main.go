@@ -133,10 +133,12 @@ func compare(ctx context.Context, o options, stdout io.Writer) (ok bool, err err
 		}
 		v.base = v.base.those(o.only)
 		if s.own {
-			if changed, err = portNetTests(ctx, shadow, over, changed, filepath.Join(dir, "net"), stdout); err != nil {
+			path, compile, err := portNetTests(ctx, tools, shadow, over.with(filepath.Join(dir, "net")), stdout, o.verbose)
+			if err != nil {
 				return false, err
 			}
-			v.base = v.base.those(changed.only)
+			changed.pkg, changed.overlay, changed.flags = portedPath, path, []string{sameStorage}
+			v.base = v.base.those(compile)
 		}
 		if v.got, err = changed.run(ctx); err != nil {
 			return false, err

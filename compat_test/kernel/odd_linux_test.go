@@ -137,4 +137,3 @@ func TestOptionsAreNegotiated(t *testing.T) {
 		})
 	}
 }
-

@@ -60,11 +60,8 @@ func (c *Conn) afterWindow(seg *Segment, now time.Duration, r *Result) {
 		c.updateWindow(seg)
 	}
 	if c.persist {
-		// The peer answers, so it lives (RFC 9293 section 3.8.6.1). A connection
-		// that nobody waits for is given up all the same.
-		if !c.orphan {
-			c.retries, c.stallAt = 0, 0
-		}
+		// The peer answers, so it lives (RFC 9293 section 3.8.6.1).
+		c.retries, c.stallAt = 0, 0
 		if _, _, ok := c.sendable(maxSegment, c.payloadMSS()); ok {
 			c.endPersist()
 			r.Events |= SendReady

@@ -35,7 +35,7 @@ type Config struct {
 
 	SYNRetries    int           // of SYN, and of SYN-ACK
 	DataRetries   int           // of data and FIN without an answer
-	OrphanRetries int           // the same after Orphan, answered window probes included
+	OrphanRetries int           // the same after Orphan; window probes that are answered end it only once they are MaxRTO apart
 	UserTimeout   time.Duration // limit of data without an answer (RFC 5482); 0: none
 
 	TimeWait time.Duration // 2 MSL

@@ -84,7 +84,6 @@ type Conn struct {
 	ackWait  bool // an ACK is owed and may wait until ackAt
 
 	persist bool // rtxAt is the persist timer
-	probed  bool // the octet at nxt was sent as a window probe
 	timing  bool // rttSeq and rttStart time a flight
 	starved bool // a Write did not fit: report Writable
 	dsackOK bool // dsack is to be reported

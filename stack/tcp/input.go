@@ -107,8 +107,10 @@ func (c *Conn) acceptable(seg *Segment, now time.Duration, r *Result) bool {
 	switch {
 	case n == 0:
 		// The right edge itself too: there stands the ACK of a peer that has
-		// filled the window with segments that are late or lost.
-		ok = uint32(seg.Seq-c.rcvNxt) <= uint32(wnd)
+		// filled the window with segments that are late or lost. And an ACK
+		// that data has overtaken, or whose sender has not seen ours yet, still
+		// tells what it tells.
+		ok = uint32(seg.Seq-c.rcvNxt) <= uint32(wnd) || !rst && seg.Seq.InRange(c.lastAck, c.rcvNxt)
 	case seg.Seq == c.rcvNxt:
 		// With no window either: valid ACKs and RSTs count, and FIN takes no
 		// room. text trims the data.
@@ -125,6 +127,9 @@ func (c *Conn) acceptable(seg *Segment, now time.Duration, r *Result) bool {
 		}
 		if c.state == StateSynReceived && seg.Flags&(flagSYN|flagACK) == flagSYN && seg.Seq == c.irs {
 			// The SYN again: so the SYN-ACK was lost.
+			if c.tsOK {
+				c.tsRecent, c.tsAt = seg.Options.TSVal, now
+			}
 			c.synDue = true
 			r.Events |= AckNow
 			return false
@@ -194,9 +199,6 @@ func (c *Conn) checkAck(seg *Segment, now time.Duration, r *Result) bool {
 		}
 		c.updateWindow(seg)
 		return true
-	}
-	if c.probed && seg.Ack == c.nxt+1 {
-		c.probeTaken()
 	}
 	// RFC 5961 section 5.2: neither for what was never sent, nor older than any
 	// window.

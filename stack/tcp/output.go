@@ -33,7 +33,7 @@ func (c *Conn) Next(seg *Segment, max int, now time.Duration) bool {
 	if c.phase >= phaseRecovery && c.nextLost(seg, max, mss) ||
 		c.nextNew(seg, max, mss, now) ||
 		c.phase == phaseRecovery && c.sackOK && c.nextGuess(seg, mss) ||
-		c.probeDue && c.nextProbe(seg, mss) {
+		c.probeDue && c.nextProbe(seg, mss, now) {
 		return true
 	}
 	return c.nextIdle(seg, now)
@@ -167,7 +167,8 @@ func (c *Conn) sendable(max, mss int) (n int, fin, ok bool) {
 		return 0, false, false
 	case n < mss && n < unsent:
 		// Silly window: wait for a full segment, or half the largest window.
-		if n < int(c.maxSndWnd/2) {
+		// A scaled window may be wider than it reads, by less than a unit.
+		if n+1<<c.sndShift <= int(c.maxSndWnd/2) {
 			return 0, false, false
 		}
 	case n < mss && !fin && !c.noDelay && c.nxt != c.una:
@@ -303,22 +304,18 @@ func (c *Conn) again(seg *Segment, kind segKind, start, end Seq, max, mss int) b
 }
 
 // nextProbe fills seg with what the window does not allow, when the persist
-// timer has fired: what fits of a window that is silly, or one octet beyond a
-// closed one (RFC 9293 section 3.8.6.1). The octet does not count as sent: nxt
-// stays, so that it goes again with what follows.
-func (c *Conn) nextProbe(seg *Segment, mss int) bool {
+// timer has fired: what fits of a window that is silly, or an old sequence
+// number, which the peer answers with its window. It is not an octet beyond the
+// window as in RFC 9293 section 3.8.6.1: a peer may take that, and finds every
+// ACK unacceptable then that left before the answer came.
+func (c *Conn) nextProbe(seg *Segment, mss int, now time.Duration) bool {
 	unsent := c.sq.end.Sub(c.nxt)
-	usable := (c.una + Seq(c.sndWnd)).Sub(c.nxt)
-	switch {
-	case usable > 0 && unsent > 0:
+	if usable := (c.una + Seq(c.sndWnd)).Sub(c.nxt); usable > 0 && unsent > 0 {
 		seg.kind = segNew
 		c.fill(seg, c.nxt, min(unsent, usable, mss), false, mss, c.sq.cur)
-	case unsent > 0:
-		seg.kind = segProbe
-		c.fill(seg, c.nxt, 1, false, mss, c.sq.cur)
-	default:
-		seg.kind = segProbe
-		c.fill(seg, c.nxt, 0, true, mss, nil)
+		return true
 	}
+	c.bare(seg, segProbe, now)
+	seg.Seq = c.una - 1
 	return true
 }

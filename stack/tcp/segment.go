@@ -49,7 +49,7 @@ const (
 	segNew                   // data or FIN for the first time
 	segRtx                   // again
 	segRescue                // again, as the rescue retransmission
-	segProbe                 // octet beyond a closed window
+	segProbe                 // probe of a closed window
 	segKeep                  // keep-alive probe
 	segRST
 )

@@ -27,7 +27,7 @@ func (c *Conn) Sent(seg *Segment, now time.Duration) {
 	case segSYN:
 		c.sentSYN(seg, now)
 	case segProbe:
-		c.probeDue, c.probed = false, true
+		c.probeDue = false
 	case segKeep:
 		c.keepDue = false
 	case segRST:
@@ -46,7 +46,6 @@ func (c *Conn) sentNew(seg *Segment, now time.Duration) {
 	c.sq.cur = seg.ch
 	c.pipe += uint32(n)
 	c.lastSend = now
-	c.probed = false
 	if c.persist {
 		c.endPersist()
 	}
@@ -94,16 +93,6 @@ func (c *Conn) sentSYN(seg *Segment, now time.Duration) {
 	if c.rtxAt == Never {
 		c.arm(now)
 	}
-}
-
-// probeTaken counts the octet of a window probe as sent, as the peer has
-// acknowledged it.
-func (c *Conn) probeTaken() {
-	c.probed = false
-	if c.nxt == c.sq.end {
-		c.finSent = true
-	}
-	c.nxt++
 }
 
 // Write copies what fits of p to the send buffer and returns how much that was:

@@ -116,7 +116,9 @@ func (c *Conn) fillHole(p []byte, off, n int, r *Result) {
 	if c.rx.empty() {
 		c.dropReassembly()
 	}
-	// RFC 5681 section 4.2: an ACK at once when a gap fills, even in part.
+	// RFC 5681 section 4.2: an ACK at once when a gap fills, even in part. What
+	// the duplicates before it would tell is no longer so.
+	c.acksOwed = min(c.acksOwed, 1)
 	c.ackNow = true
 	r.Events |= AckNow
 }

@@ -91,6 +91,8 @@ func (c *Conn) Tick(now time.Duration) (ev Events) {
 		return c.fail(0, 0)
 	}
 	if now >= c.ackAt {
+		// The peer waits for more than we thought to be two segments: learn anew.
+		c.rcvSeg = min(minRcvSeg, c.rcvMSS)
 		c.FlushAck()
 		ev |= AckNow
 	}
@@ -109,12 +111,12 @@ func (c *Conn) timeout(now time.Duration) Events {
 	if c.stallAt == 0 {
 		c.stallAt = c.armedAt
 	}
-	if !c.persist && c.sndWnd == 0 && c.lastRcv > c.armedAt && c.state > StateSynReceived && !c.orphan {
+	if !c.persist && c.sndWnd == 0 && c.lastRcv > c.armedAt && c.state > StateSynReceived {
 		// The peer has closed its window on data in flight, and answers: then
 		// retransmissions are probes, and do not count.
 		c.retries, c.stallAt = 0, c.armedAt
 	}
-	if int(c.retries) >= c.retryLimit() ||
+	if int(c.retries) >= c.retryLimit() || c.orphanStuck() ||
 		c.cfg.UserTimeout > 0 && now-c.stallAt >= c.cfg.UserTimeout {
 		errno := syscall.ETIMEDOUT
 		if c.softErr != 0 {
@@ -137,6 +139,13 @@ func (c *Conn) timeout(now time.Duration) Events {
 	}
 	c.arm(now)
 	return SendReady
+}
+
+// orphanStuck reports whether the peer of a connection that nobody waits for has
+// answered with a closed window until probes were MaxRTO apart, as in Linux.
+func (c *Conn) orphanStuck() bool {
+	return c.orphan && (c.persist || c.sndWnd == 0) && c.state > StateSynReceived &&
+		int(c.backoff) >= min(c.cfg.OrphanRetries, maxBackoff) && c.interval() >= c.cfg.MaxRTO
 }
 
 // retryLimit is how many timeouts without an answer end the connection.

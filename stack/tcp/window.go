@@ -27,13 +27,16 @@ func (c *Conn) window() (field uint16, edge Seq) {
 	// Receiver's silly window avoidance (RFC 9293 section 3.8.6.2.2): the edge
 	// moves by a full segment or half of the buffer, or not at all.
 	if c.rcvSpace > held && c.rcvSpace-held >= min(uint32(c.rcvMSS), uint32(c.rcvBuf)/2) {
-		wnd = max(c.rcvSpace&^(unit-1), held)
+		// A buffer of less than a unit must not read as closed for ever.
+		wnd = max(c.rcvSpace&^(unit-1), held, unit)
 	}
 	if rest := wnd & (unit - 1); rest != 0 {
 		// A window that the scale cannot state is rounded up while there is
-		// room. Else it retreats by less than a unit, and segments up to
-		// rcvEdge are still taken (RFC 7323 section 2.4).
-		if wnd -= rest; wnd+unit <= c.rcvSpace {
+		// room for some of it, so that the last octets of the room are not
+		// hidden. Else it retreats by less than a unit, and segments up to
+		// rcvEdge are still taken (RFC 7323 section 2.4). It must: always rounded
+		// up, it would creep on with each tiny segment.
+		if wnd -= rest; wnd < c.rcvSpace {
 			wnd += unit
 		}
 	}
@@ -62,8 +65,8 @@ func (c *Conn) WindowUpdateDue() bool {
 		return false
 	}
 	held := c.rcvEdge.Sub(c.rcvNxt)
-	if held < int(c.rcvMSS) {
-		return true // the peer may be waiting
+	if held < int(c.rcvMSS)+1<<c.rcvShift {
+		return true // the peer, which sees up to a unit less, may be waiting
 	}
 	return opens >= 2*int(c.rcvMSS) && opens >= int(c.rcvBuf)/4
 }

@@ -163,13 +163,6 @@ func TestDescriptorsAreRefusedWithAClearError(t *testing.T) {
 		_, err := f()
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 	}
-	control := func(network, address string, c syscall.RawConn) error { panic("no descriptor") }
-	_, err = l.client.DialWith(t.Context(), &Dialer{Control: control}, "tcp", serverIP+":80")
-	require.ErrorIs(t, err, errors.ErrUnsupported)
-	_, err = l.client.ListenWith(t.Context(), &ListenConfig{Control: control}, "tcp", ":0")
-	require.ErrorIs(t, err, errors.ErrUnsupported)
-	_, err = l.client.ListenPacketWith(t.Context(), &ListenConfig{Control: control}, "udp", ":0")
-	require.ErrorIs(t, err, errors.ErrUnsupported)
 }
 
 func TestDatagramsKeepTheirBordersAndSources(t *testing.T) {

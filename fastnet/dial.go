@@ -18,7 +18,7 @@ import (
 // tried as Happy Eyeballs version 2 (RFC 8305) says, FallbackDelay apart; with a
 // negative FallbackDelay one after the other, with equal shares of the time.
 //
-// On a socket of the stack's, Control and ControlContext are refused with ENOTSUP.
+// For a socket of the stack's, Control and ControlContext work as ListenConfig's.
 type Dialer net.Dialer
 
 // Dial connects to address through the default network.
@@ -184,9 +184,6 @@ func dialError(err error, local endpoint) error {
 	return netError("connect", err)
 }
 
-// controlled reports whether d asks for what needs a descriptor.
-func (d *Dialer) controlled() bool { return d.Control != nil || d.ControlContext != nil }
-
 func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr, raddr *TCPAddr) (*TCPConn, error) {
 	l, r := tcpEndpoint(laddr), tcpEndpoint(raddr)
 	f, local, remote, err := n.dialAddrs(network, l, r)
@@ -200,11 +197,12 @@ func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr,
 	if err != nil {
 		return nil, err
 	}
-	if d.controlled() {
-		return nil, os.NewSyscallError("setsockopt", errNoDescriptor)
+	set, err := d.controlDial(ctx, network, opAddr(laddr), raddr)
+	if err != nil {
+		return nil, err
 	}
-	keepAlive := initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)
-	o := stack.TCPOptions{KeepAlive: keepAlive}
+	o := stack.TCPOptions{KeepAlive: initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)}
+	set.tcp(&o, d.KeepAlive < 0 && !d.KeepAliveConfig.Enable)
 	s, err := n.host.DialTCP(ctx, local, remote, o)
 	for try := 0; try < 2 && err == nil && local.Port() == 0 && selfConnected(s); try++ {
 		s.Close()
@@ -213,7 +211,7 @@ func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr,
 	if err != nil {
 		return nil, dialError(err, l)
 	}
-	return newTCPConn(s, network, f, keepAlive), nil
+	return newTCPConn(s, network, f, o.KeepAlive), nil
 }
 
 func (n *Network) dialUDP(ctx context.Context, d *Dialer, network string, laddr, raddr *UDPAddr) (*UDPConn, error) {
@@ -229,10 +227,13 @@ func (n *Network) dialUDP(ctx context.Context, d *Dialer, network string, laddr,
 	if err != nil {
 		return nil, err
 	}
-	if d.controlled() {
-		return nil, os.NewSyscallError("setsockopt", errNoDescriptor)
+	set, err := d.controlDial(ctx, network, opAddr(laddr), raddr)
+	if err != nil {
+		return nil, err
 	}
-	s, err := n.host.DialUDP(local, remote, stack.UDPOptions{})
+	var o stack.UDPOptions
+	set.udp(&o)
+	s, err := n.host.DialUDP(local, remote, o)
 	if err != nil {
 		return nil, dialError(err, l)
 	}

@@ -27,8 +27,10 @@
 // Unix and raw IP sockets, multicast listeners, descriptors (FileConn ...) and
 // name resolution go to package net. The first four are fallbacks: counted,
 // logged once, and refused with Config.Require. File and SyscallConn of a socket
-// of the stack's fail with ENOTSUP, for there is no descriptor; a Control function
-// is refused likewise.
+// of the stack's fail with ENOTSUP, for there is no descriptor. A Control function
+// gets a socket of the kernel's to set options on, which then are the stack's
+// socket's (see ListenConfig); the kernel's is never bound. A listener that
+// listens in both places has its Control called for each.
 //
 // Loopback addresses follow Config.Loopback. On a TAP device they are the
 // kernel's unless configured otherwise: 127.0.0.1 and ::1 reach the other

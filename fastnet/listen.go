@@ -15,7 +15,11 @@ import (
 // with the same meaning. Its methods use the default network;
 // Network.ListenWith and ListenPacketWith use another one.
 //
-// On a socket of the stack's, Control is refused with ENOTSUP.
+// For a socket of the stack's, Control gets a socket of the kernel's that is
+// never bound; of what it sets there, the following takes effect (Linux only):
+// SO_REUSEPORT, SO_RCVBUF, SO_SNDBUF, IP_TOS, IPV6_TCLASS, for UDP SO_REUSEADDR, for
+// TCP TCP_USER_TIMEOUT and, with a negative KeepAlive, the keep-alive options.
+// SO_BINDTODEVICE is refused with ENOTSUP.
 type ListenConfig net.ListenConfig
 
 // Listen listens on address in the default network.
@@ -198,8 +202,9 @@ func (n *Network) listenTCP(ctx context.Context, lc *ListenConfig, network strin
 	if err != nil {
 		return nil, err
 	}
-	if lc.Control != nil {
-		return nil, os.NewSyscallError("setsockopt", errNoDescriptor)
+	set, err := lc.controlListener(ctx, network, laddr)
+	if err != nil {
+		return nil, err
 	}
 	l := &TCPListener{net: network, family: f, keepAlive: initialKeepAlive(lc.KeepAlive, lc.KeepAliveConfig)}
 	o := stack.ListenOptions{
@@ -207,6 +212,8 @@ func (n *Network) listenTCP(ctx context.Context, lc *ListenConfig, network strin
 		V6Only:  v6only,
 		TCP:     stack.TCPOptions{KeepAlive: l.keepAlive},
 	}
+	set.tcp(&o.TCP, lc.KeepAlive < 0 && !lc.KeepAliveConfig.Enable)
+	o.ReusePort, l.keepAlive = o.TCP.ReusePort, o.TCP.KeepAlive
 	open := func(a netip.AddrPort) (*stack.TCPListener, error) {
 		s, err := n.host.ListenTCP(a, o)
 		return s, netError("bind", err)
@@ -257,10 +264,13 @@ func (n *Network) listenUDP(ctx context.Context, lc *ListenConfig, network strin
 	if err != nil {
 		return nil, err
 	}
-	if lc.Control != nil {
-		return nil, os.NewSyscallError("setsockopt", errNoDescriptor)
+	set, err := lc.controlListener(ctx, network, laddr)
+	if err != nil {
+		return nil, err
 	}
-	s, err := n.host.ListenUDP(local, stack.UDPOptions{V6Only: v6only})
+	o := stack.UDPOptions{V6Only: v6only}
+	set.udp(&o)
+	s, err := n.host.ListenUDP(local, o)
 	if err != nil {
 		return nil, netError("bind", err)
 	}

@@ -133,6 +133,7 @@ func (n *Network) openDevice() (nic.Device, error) {
 		if t.MTU == 0 {
 			t.MTU = cfg.MTU
 		}
+		t.Addrs = cfg.Addresses
 		d, err := tap.Open(t)
 		if err != nil {
 			return nil, fmt.Errorf("fastnet: %w", err)

@@ -34,7 +34,7 @@ func (p *path) sendFragments(proto uint8, whole []byte, id uint32, now time.Dura
 			return syscall.ENOBUFS
 		}
 		f := pkt.Extend(hl + ext + len(part))
-		p.header(f, proto, p.ttl(), 0)
+		p.header(f, proto, p.ttl(), p.tos)
 		if v6 {
 			ip := header.IPv6(f[header.EthernetLen:])
 			ip.SetNextHeader(header.ProtoFragment)

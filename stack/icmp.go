@@ -168,6 +168,8 @@ func (q *queue) receiveICMPv6(p *nic.Packet, ip header.IPv6, d *ipPacket, now ti
 		ok = q.receiveSolicitation(ip, m, now)
 	case m.Type() == header.ICMPv6NeighborAdvertisement:
 		ok = q.receiveAdvertisement(ip, m, now)
+	case m.Type() == header.ICMPv6MulticastQuery, m.Type() == header.ICMPv6MulticastReport:
+		ok = q.receiveMLD(m, d, now)
 	case m.Type() == header.ICMPv6Echo:
 		if d.unicast && !d.src.IsUnspecified() {
 			src, dst := d.dst, d.src

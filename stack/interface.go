@@ -51,6 +51,8 @@ type Interface struct {
 
 	addrs []netip.Prefix // fixed at Attach
 
+	groups groups
+
 	// Neighbours: ARP's and ND's addresses are apart by their family.
 	neighbors *neighbor.Cache[*nic.Packet]
 	neighTime timer.Timer
@@ -78,6 +80,7 @@ func (h *Host) attach(dev nic.Device, cfg InterfaceConfig, loopback bool) (*Inte
 	i.maxMTU = cfg.MTU
 	i.mtu.Store(int32(cfg.MTU))
 	i.neighTime.Init(i, 0)
+	i.groups.init(i)
 	i.neighbors = neighbor.New[*nic.Packet](neighbor.Config{Rand: h.random})
 	has6 := false
 	for _, p := range cfg.Addrs {
@@ -178,15 +181,17 @@ func (h *Host) interfaceFailed(i *Interface) {
 // bindingDead reports whether nothing from another host can reach a socket any
 // more: its address's device is dead, or those of all interfaces.
 func (h *Host) bindingDead(b binding) bool {
+	wildcard := b.addr == any4 || b.addr == any6
+	dead := false
 	for _, i := range h.interfaces() {
-		if i.loopback && (b.addr == any4 || b.addr == any6) {
-			continue
-		}
-		if (b.addr == any4 || b.addr == any6 || i.hasAddr(fromAddr(b.addr))) && i.dev.Link().Err == nil {
-			return false
+		if wildcard && !i.loopback || !wildcard && i.hasAddr(fromAddr(b.addr)) {
+			if i.dev.Link().Err == nil {
+				return false
+			}
+			dead = true
 		}
 	}
-	return true
+	return dead // an address of no interface, of 127.0.0.0/8 or a group's, is not
 }
 
 func (i *Interface) info() InterfaceInfo {
@@ -241,6 +246,7 @@ func (i *Interface) shut() {
 	}
 	i.flushNeighbors()
 	i.host.wheel.Stop(&i.neighTime)
+	i.host.wheel.Stop(&i.groups.timer)
 	for _, q := range i.queues {
 		q.shutTransmit()
 	}

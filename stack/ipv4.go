@@ -16,6 +16,7 @@ type ipPacket struct {
 	raw      []byte // the packet from its IP header on: what an ICMP error quotes
 	sum      uint16 // of the pseudo-header
 	unicast  bool   // to us alone, not to a group or by a broadcast on the link
+	tos, ttl uint8  // or traffic class and hop limit
 }
 
 // receiveIPv4 takes a packet that begins with its IPv4 header (RFC 791, 1122
@@ -63,7 +64,7 @@ func (q *queue) deliverIPv4(p *nic.Packet, ip header.IPv4, payload []byte, now t
 		q.receiveTCP(p, &k, sum, now)
 		return
 	}
-	d := ipPacket{src: ip.SrcAddr(), dst: ip.DstAddr(), sum: sum, raw: p.Bytes()[:hl+len(payload)]}
+	d := ipPacket{src: ip.SrcAddr(), dst: ip.DstAddr(), sum: sum, raw: p.Bytes()[:hl+len(payload)], tos: ip.TOS(), ttl: ip.TTL()}
 	if !q.accepts(&d) {
 		h.drop(p, DropNotLocal)
 		return
@@ -79,6 +80,8 @@ func (q *queue) deliverIPv4(p *nic.Packet, ip header.IPv4, payload []byte, now t
 		q.receiveUDP(p, &d, now)
 	case header.ProtoICMP:
 		q.receiveICMPv4(p, &d, now)
+	case header.ProtoIGMP:
+		q.receiveIGMP(p, &d, now)
 	default:
 		h.unreachable(q, &d, header.ICMPv4ProtoUnreachable, now)
 		h.drop(p, DropProtocol)
@@ -95,14 +98,28 @@ func (q *queue) accepts(d *ipPacket) bool {
 	case d.dst.IsMulticast():
 		return true // those with no socket end at the transport
 	}
-	return q.iface.isBroadcast(d.dst)
+	return q.isBroadcast(d.dst)
+}
+
+// isBroadcast is that of the queue's interface. What the host broadcasts comes
+// back by loopback, with any interface's address.
+func (q *queue) isBroadcast(a netip.Addr) bool {
+	if !q.iface.loopback {
+		return q.iface.isBroadcast(a)
+	}
+	for _, i := range q.host.interfaces() {
+		if i.isBroadcast(a) {
+			return true
+		}
+	}
+	return false
 }
 
 // receiveFragment4 keeps a fragment until its datagram is whole.
 func (q *queue) receiveFragment4(p *nic.Packet, ip header.IPv4, payload []byte, now time.Duration) {
 	h := q.host
 	dst := ip.DstAddr()
-	if !h.isLocal(dst) && !q.iface.isBroadcast(dst) {
+	if !h.isLocal(dst) && !q.isBroadcast(dst) && !q.memberOf(dst) {
 		h.drop(p, DropNotLocal)
 		return
 	}

@@ -60,7 +60,7 @@ func (q *queue) martian6(src, dst netip.Addr) bool {
 // deliverIPv6 passes the payload of a whole packet to its transport.
 func (q *queue) deliverIPv6(p *nic.Packet, ip header.IPv6, proto uint8, payload []byte, now time.Duration) {
 	h := q.host
-	d := ipPacket{src: ip.SrcAddr(), dst: ip.DstAddr()}
+	d := ipPacket{src: ip.SrcAddr(), dst: ip.DstAddr(), tos: ip.TrafficClass(), ttl: ip.HopLimit()}
 	d.sum = ip.PseudoSum(proto, len(payload))
 	whole := header.IPv6Len + ip.PayloadLen()
 	d.raw = p.Bytes()[:min(whole, p.Len())]
@@ -94,7 +94,7 @@ func (q *queue) deliverIPv6(p *nic.Packet, ip header.IPv6, proto uint8, payload 
 // 4.5).
 func (q *queue) receiveFragment6(p *nic.Packet, ip header.IPv6, x header.ExtResult, length int, now time.Duration) {
 	h := q.host
-	if !h.isLocal(ip.DstAddr()) {
+	if !h.isLocal(ip.DstAddr()) && !q.memberOf(ip.DstAddr()) {
 		h.drop(p, DropNotLocal)
 		return
 	}

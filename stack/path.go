@@ -25,6 +25,8 @@ type path struct {
 	nextHop  netip.Addr
 	entry    *neighbor.Entry[*nic.Packet] // of nextHop; nil where none is needed
 	known    pathMTU                      // of the path's MTU, if it is less than the interface's
+	tos      uint8                        // of its packets: type of service or traffic class
+	hops     uint8                        // of its packets: time to live or hop limit; 0: the default
 	gen      uint64                       // see Host.generation
 }
 
@@ -32,6 +34,12 @@ type path struct {
 // the socket is bound to. The zone of dst chooses the interface of a link-local
 // address. flow chooses among the interface's queues.
 func (h *Host) findPath(dst, src netip.Addr, flow uint64) (path, error) {
+	return h.findPathVia(0, dst, src, flow)
+}
+
+// findPathVia is findPath through the interface of index via, unless that is 0
+// or dst is an address of the host's own.
+func (h *Host) findPathVia(via int, dst, src netip.Addr, flow uint64) (path, error) {
 	p := path{dst: dst.WithZone("").Unmap(), src: src, gen: h.generation()}
 	switch {
 	case h.isLocal(p.dst):
@@ -50,6 +58,13 @@ func (h *Host) findPath(dst, src netip.Addr, flow uint64) (path, error) {
 			} else if dst.Zone() != "" {
 				ok = false // no such interface
 			}
+		}
+		if via != 0 && (!ok || r.Ifindex != via) {
+			if via < 0 || via > len(h.interfaces()) {
+				return p, syscall.ENODEV
+			}
+			ok = true // as Linux: on the link, if no route of the interface says otherwise
+			r = route.Route{Ifindex: via}
 		}
 		if !ok {
 			return p, errNetUnreachable
@@ -206,6 +221,9 @@ func (p *path) header(b []byte, proto uint8, ttl, tos uint8) int {
 // ttl is the time to live, or hop limit, of datagrams: those to a group do not
 // leave the link unless somebody asks for it (RFC 1112 section 6.1).
 func (p *path) ttl() uint8 {
+	if p.hops != 0 {
+		return p.hops
+	}
 	if p.dst.IsMulticast() {
 		return 1
 	}

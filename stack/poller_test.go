@@ -65,6 +65,7 @@ func TestNoLostWakeups(t *testing.T) {
 		"small ring":   {wire.Config{Ring: 4}, PollerConfig{}},
 		"no idling":    {wire.Config{}, PollerConfig{IdleRounds: -1}},
 		"small pool":   {wire.Config{Pool: 24, Ring: 16}, PollerConfig{}},
+		"small pools":  {wire.Config{Pool: 24, Ring: 16, Queues: 4}, PollerConfig{Goroutines: 3}},
 		"polling busy": {wire.Config{}, PollerConfig{Busy: true}},
 	} {
 		t.Run(name, func(t *testing.T) {

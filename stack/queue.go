@@ -167,7 +167,7 @@ func (q *queue) setFull() {
 	q.full.Store(true)
 	if q.retryAt == Never {
 		q.retryAt = q.host.now() + stallTimeout
-		q.host.wakeBefore(q.retryAt)
+		q.wake() // it may sleep for longer, and is not always who has the timers
 	}
 }
 

@@ -21,7 +21,7 @@ type receiveQueue struct {
 	bytes      int    // on the list and in spill
 	packets    int
 	limit      int // the receive buffer's size, bytes
-	drained    int // bytes read since the window was last told
+	drained    int // bytes of room that the peer has not been told of
 	waiting    int // readers
 	end        error
 	closed     bool // Close was called
@@ -297,7 +297,7 @@ func (c *TCPConn) syncWindow() {
 	r := &c.rq
 	r.mu.Lock()
 	free := r.free()
-	r.drained = 0
+	r.drained = max(0, free-c.core.Offered())
 	r.mu.Unlock()
 	c.core.SetRcvSpace(free)
 }

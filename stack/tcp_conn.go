@@ -38,6 +38,7 @@ type TCPConn struct {
 	path        path
 	hdr         [header.EthernetLen + header.IPv6Len]byte // what each frame begins with
 	hdrLen      uint8
+	tos         uint8  // or traffic class
 	pseudo      uint16 // sum of the pseudo-header without its length
 	ipSum       uint16 // sum of hdr's IPv4 header
 	mtu         int    // the path's, as far as the state machine knows
@@ -79,6 +80,9 @@ func (h *Host) newConn(local, remote netip.AddrPort, p path, o *TCPOptions) *TCP
 	c.keepAlive = c.config.KeepAlive
 	c.rq.init(c.config.RcvBuf)
 	c.wq.init(c)
+	if c.tos = o.TOS &^ ecnMask; p.dst.Is6() {
+		c.tos = o.TrafficClass &^ ecnMask
+	}
 	c.timer.Init(c, timerTCP)
 	c.rq.timer.Init(c, timerRead)
 	c.wq.timer.Init(c, timerWrite)
@@ -99,7 +103,7 @@ func (h *Host) tupleOf(local, remote netip.AddrPort, i *Interface) tuple {
 
 // setPath prepares what each segment begins with.
 func (c *TCPConn) setPath() {
-	c.hdrLen = uint8(c.path.header(c.hdr[:], header.ProtoTCP, 64, 0))
+	c.hdrLen = uint8(c.path.header(c.hdr[:], header.ProtoTCP, 64, c.tos))
 	c.pseudo = c.path.pseudoSum(header.ProtoTCP)
 	if !c.path.dst.Is6() {
 		ip := header.IPv4(c.hdr[header.EthernetLen:c.hdrLen])

@@ -138,7 +138,7 @@ func (h *Host) dialFrom(p path, port uint16, remote netip.AddrPort, o *TCPOption
 		if old != nil && !h.twList.reusable(old) {
 			return false
 		}
-		if h.listeners.uses(binding{addr: k.local, port: port}) {
+		if h.listeners.uses(binding{addr: k.local, port: port}, o.ReusePort) {
 			return false
 		}
 		local := netip.AddrPortFrom(src, port)

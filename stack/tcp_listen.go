@@ -171,10 +171,11 @@ func (t *listenTable) change(b binding, ls []*TCPListener) {
 	t.snap.Store(&m)
 }
 
-// uses reports whether a listener has the port, at an address that b covers.
-func (t *listenTable) uses(b binding) bool {
-	for o := range *t.snap.Load() {
-		if o.conflicts(b) {
+// uses reports whether a listener has the port, at an address that b covers;
+// with reuse, one that does not share it.
+func (t *listenTable) uses(b binding, reuse bool) bool {
+	for o, ls := range *t.snap.Load() {
+		if o.conflicts(b) && !(reuse && ls[0].opts.ReusePort) {
 			return true
 		}
 	}

@@ -12,6 +12,10 @@ const (
 	errInvalid      = syscall.EINVAL
 )
 
+// ecnMask are the bits of the type of service byte that are ECN's (RFC 3168
+// section 5): for TCP they are the stack's to set.
+const ecnMask = 3
+
 const (
 	minBuffer = 2048     // the smallest send or receive buffer, bytes
 	maxRcvBuf = 16 << 20 // the largest receive buffer; sets the window scale
@@ -25,6 +29,14 @@ type TCPOptions struct {
 	RcvBuf      int           // receive buffer, bytes
 	SndBuf      int           // send buffer, bytes
 	UserTimeout time.Duration // how long data may stay unacknowledged (RFC 5482)
+
+	// TOS is the type of service byte over IPv4, TrafficClass that over IPv6:
+	// the DSCP (RFC 2474), without the two bits of ECN.
+	TOS, TrafficClass uint8
+
+	// ReusePort lets a dial use the address and port of listeners that have
+	// it too (SO_REUSEPORT).
+	ReusePort bool
 }
 
 // defaultKeepAlive is package net's.
@@ -33,13 +45,15 @@ var defaultKeepAlive = KeepAlive{Idle: 15 * time.Second, Interval: 15 * time.Sec
 // tcpConfig is the state machine's configuration for connections with options o.
 // Those with the same options share it.
 func (h *Host) tcpConfig(o *TCPOptions) *tcp.Config {
+	key := *o
+	key.TOS, key.TrafficClass, key.ReusePort = 0, 0, false // not the state machine's
 	h.configMu.Lock()
 	defer h.configMu.Unlock()
-	c := h.tcpConfigs[*o]
+	c := h.tcpConfigs[key]
 	if c == nil {
 		c = h.makeTCPConfig(o)
 		if len(h.tcpConfigs) < 64 { // a program has a few; others go without
-			h.tcpConfigs[*o] = c
+			h.tcpConfigs[key] = c
 		}
 	}
 	return c

@@ -21,6 +21,24 @@ type UDPOptions struct {
 	ReusePort bool // others with ReusePort may be bound to the same address
 	RcvBuf    int  // bytes of datagrams that wait for a read; default 208 KiB
 	SndBuf    int  // accepted for symmetry: datagrams are never held back
+
+	// ReuseAddr lets others with ReuseAddr be bound to the same address. The
+	// last one gets what comes to the host alone, all get what comes to a
+	// group or by broadcast (SO_REUSEADDR of Linux).
+	ReuseAddr   bool
+	NoBroadcast bool // EACCES for datagrams to a broadcast address
+
+	// TOS is the type of service byte over IPv4, TrafficClass that over IPv6:
+	// DSCP (RFC 2474) and ECN (RFC 3168).
+	TOS, TrafficClass uint8
+	TTL, HopLimit     uint8 // over IPv4 and IPv6, to one host; default 64
+
+	// Datagrams to a group: their time to live or hop limit, default 1; the
+	// index of the interface that they leave through, default the first that
+	// is not loopback; and whether this host's own members get none.
+	MulticastTTL       uint8
+	MulticastInterface int
+	NoMulticastLoop    bool
 }
 
 // UDPConn is a UDP socket. All methods may be called from any goroutine.
@@ -48,8 +66,11 @@ type UDPConn struct {
 
 	home atomic.Pointer[queue] // of last: what a reader polls
 
+	joined []membership // under mu
+
 	sendMu      sync.Mutex
 	last        path // of the destination last sent to
+	lastFrom    sendKey
 	lastOK      bool
 	batch       [1]*nic.Packet
 	sendExpired bool
@@ -61,6 +82,7 @@ type UDPConn struct {
 type datagram struct {
 	p    *nic.Packet
 	from netip.AddrPort
+	info DatagramInfo
 }
 
 // ListenUDP binds a socket to laddr. A zero address, or "::" without V6Only,
@@ -102,14 +124,22 @@ func (h *Host) DialUDP(laddr, raddr netip.AddrPort, o UDPOptions) (*UDPConn, err
 	if src.IsValid() && src.Is4() != remote.Is4() {
 		return nil, errInvalid
 	}
-	p, err := h.findPath(remote, src.WithZone(""), h.random())
+	via := 0
+	if remote.IsMulticast() {
+		via = o.MulticastInterface
+	}
+	p, err := h.findPathVia(via, remote, src.WithZone(""), h.random())
 	if err != nil {
 		return nil, err
+	}
+	if o.NoBroadcast && p.iface.isBroadcast(p.dst) {
+		return nil, syscall.EACCES
 	}
 	if isLinkLocal(remote) {
 		remote = remote.WithZone(p.iface.name)
 	}
 	u.setLast(p)
+	u.lastFrom = sendKey{p.src, via}
 	u.remote = netip.AddrPortFrom(remote, raddr.Port())
 	u.bind.addr, u.bind.only = toAddr(p.src), false
 	u.key = h.tupleOf(netip.AddrPortFrom(p.src, u.bind.port), u.remote, p.iface)
@@ -173,6 +203,11 @@ func (q *queue) receiveUDP(p *nic.Packet, d *ipPacket, now time.Duration) {
 		k.scope = uint32(q.iface.index)
 		from = from.WithZone(q.iface.name)
 	}
+	info := DatagramInfo{To: d.dst, Interface: q.iface.index, TOS: d.tos, TTL: d.ttl}
+	if !d.unicast && !h.isLocal(d.dst) {
+		q.receiveGroup(p, dg.Length(), &k, from, &info)
+		return
+	}
 	u := h.udp.lookup(&k)
 	if u == nil {
 		if d.unicast {
@@ -184,7 +219,7 @@ func (q *queue) receiveUDP(p *nic.Packet, d *ipPacket, now time.Duration) {
 	n := dg.Length()
 	p.Trim(n)
 	p.TrimFront(header.UDPLen)
-	u.push(p, netip.AddrPortFrom(from, k.remotePort))
+	u.push(p, netip.AddrPortFrom(from, k.remotePort), &info)
 }
 
 // datagramCost is what a datagram that waits costs beside its bytes: about what
@@ -192,7 +227,7 @@ func (q *queue) receiveUDP(p *nic.Packet, d *ipPacket, now time.Duration) {
 const datagramCost = 512
 
 // push queues a datagram, or drops it when the buffer is full.
-func (u *UDPConn) push(p *nic.Packet, from netip.AddrPort) {
+func (u *UDPConn) push(p *nic.Packet, from netip.AddrPort, info *DatagramInfo) {
 	h := u.host
 	size := p.BufferSize()
 	u.mu.Lock()
@@ -218,7 +253,7 @@ func (u *UDPConn) push(p *nic.Packet, from netip.AddrPort) {
 	if u.n == len(u.ring) {
 		u.grow()
 	}
-	u.ring[(u.first+u.n)%len(u.ring)] = datagram{p, from}
+	u.ring[(u.first+u.n)%len(u.ring)] = datagram{p, from, *info}
 	u.n++
 	u.bytes += p.Len() + datagramCost
 	if u.waiting > 0 {
@@ -239,6 +274,12 @@ func (u *UDPConn) grow() {
 // ReadFrom reads a datagram. What does not fit b is lost: full is how long it
 // was, and from is who sent it.
 func (u *UDPConn) ReadFrom(b []byte) (n, full int, from netip.AddrPort, err error) {
+	return u.read(b, nil)
+}
+
+// read is ReadFrom that also tells what came with the datagram, unless info is
+// nil.
+func (u *UDPConn) read(b []byte, info *DatagramInfo) (n, full int, from netip.AddrPort, err error) {
 	for range 2 {
 		if u.ready() {
 			break
@@ -264,6 +305,9 @@ func (u *UDPConn) ReadFrom(b []byte) (n, full int, from netip.AddrPort, err erro
 			n = copy(b, d.p.Bytes())
 			full = d.p.Len()
 			d.p.Release()
+			if info != nil {
+				*info = d.info
+			}
 			return n, full, d.from, nil
 		case u.soft != nil:
 			err = u.soft
@@ -388,9 +432,14 @@ func (u *UDPConn) Close() error {
 	}
 	u.ring = nil
 	u.bytes = 0
+	joined := u.joined
+	u.joined = nil
 	u.cond.Broadcast()
 	u.mu.Unlock()
 	u.host.udp.remove(u)
+	for _, m := range joined {
+		m.iface.groups.leave(m.group, u.host.now())
+	}
 	u.host.wheel.Stop(&u.timer)
 	return nil
 }

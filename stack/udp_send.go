@@ -16,7 +16,7 @@ const (
 
 // Write sends a datagram to the peer of a connected socket.
 func (u *UDPConn) Write(b []byte) (int, error) {
-	return u.send(b, u.remote)
+	return u.send(b, u.remote, nil)
 }
 
 // WriteTo sends a datagram to dst. On a connected socket it returns EISCONN.
@@ -24,7 +24,7 @@ func (u *UDPConn) WriteTo(b []byte, dst netip.AddrPort) (int, error) {
 	if u.remote.IsValid() {
 		return 0, syscall.EISCONN
 	}
-	return u.send(b, dst)
+	return u.send(b, dst, nil)
 }
 
 // status is why nothing can be sent, or nil.
@@ -41,7 +41,9 @@ func (u *UDPConn) status() error {
 	return nil
 }
 
-func (u *UDPConn) send(b []byte, dst netip.AddrPort) (int, error) {
+// send sends a datagram. o is what differs from the socket's options, if
+// anything does.
+func (u *UDPConn) send(b []byte, dst netip.AddrPort, o *SendOptions) (int, error) {
 	if err := u.status(); err != nil {
 		return 0, err
 	}
@@ -69,33 +71,57 @@ func (u *UDPConn) send(b []byte, dst netip.AddrPort) (int, error) {
 	if ip.IsUnspecified() { // as Linux: this host
 		ip = loopbackOf(ip)
 	}
-	if err := u.route(ip, now); err != nil {
+	k, err := u.sendKey(ip, o)
+	if err != nil {
 		return 0, err
 	}
-	h.count.udpOut.Add(1)
+	if err := u.route(ip, k, now); err != nil {
+		return 0, err
+	}
 	p := &u.last
+	group := p.dst.IsMulticast()
+	if !group && p.iface.isBroadcast(p.dst) {
+		if u.opts.NoBroadcast {
+			return 0, syscall.EACCES
+		}
+		group = true
+	}
+	u.mark(p, o)
+	h.count.udpOut.Add(1)
+	n, err := u.sendOn(p, b, dst.Port(), now)
+	if group && err == nil && u.loops(p) {
+		loop := *p
+		loop.iface, loop.q, loop.entry = h.loop, h.loop.queues[0], nil
+		loop.known = pathMTU{}
+		u.sendOn(&loop, b, dst.Port(), now)
+	}
+	return n, err
+}
+
+// sendOn builds a datagram and sends it on p. sendMu is held.
+func (u *UDPConn) sendOn(p *path, b []byte, dstPort uint16, now time.Duration) (int, error) {
 	hl := header.EthernetLen + header.IPv4MinLen
 	if p.dst.Is6() {
 		hl = header.EthernetLen + header.IPv6Len
 	}
 	if hl-header.EthernetLen+header.UDPLen+len(b) > p.mtu() {
-		return u.fragment(b, dst.Port(), now)
+		return u.fragment(p, b, dstPort, now)
 	}
 	pkt := p.q.dev.Alloc(hl + header.UDPLen + len(b))
 	if pkt == nil || pkt.Tailroom() < hl+header.UDPLen+len(b) {
 		if pkt != nil {
 			pkt.Release()
 		}
-		h.count.drops[DropNoBuffer].Add(1)
+		u.host.count.drops[DropNoBuffer].Add(1)
 		return 0, syscall.ENOBUFS
 	}
 	f := pkt.Extend(hl + header.UDPLen + len(b))
-	p.header(f, header.ProtoUDP, p.ttl(), 0)
+	p.header(f, header.ProtoUDP, p.ttl(), p.tos)
 	finishIP(f[header.EthernetLen:hl], header.UDPLen+len(b))
 	n := header.UDPLen + len(b)
 	sum := add16(p.pseudoSum(header.ProtoUDP), uint16(n))
 	sum = header.CopyChecksum(f[hl+header.UDPLen:], b, sum)
-	header.PutUDP(f[hl:], u.bind.port, dst.Port(), n, sum)
+	header.PutUDP(f[hl:], u.bind.port, dstPort, n, sum)
 	u.batch[0] = pkt
 	err := p.send(u.batch[:], now)
 	u.batch[0] = nil
@@ -105,22 +131,19 @@ func (u *UDPConn) send(b []byte, dst netip.AddrPort) (int, error) {
 	return len(b), nil
 }
 
-// route makes u.last the path to dst. sendMu is held.
-func (u *UDPConn) route(dst netip.Addr, now time.Duration) error {
+// route makes u.last the path to dst that k asks for. sendMu is held.
+func (u *UDPConn) route(dst netip.Addr, k sendKey, now time.Duration) error {
 	// That of a connected socket is the one, also where dst has a zone.
-	if u.lastOK && (u.last.dst == dst || u.remote.IsValid()) && u.last.gen == u.host.generation() &&
+	if u.lastOK && u.lastFrom == k && (u.last.dst == dst || u.remote.IsValid()) && u.last.gen == u.host.generation() &&
 		u.last.iface.up.Load() && (u.last.known.mtu == 0 || now < u.last.known.until) {
 		return nil
 	}
-	src := netip.Addr{}
-	if u.bind.addr != any4 && u.bind.addr != any6 {
-		src = fromAddr(u.bind.addr)
-	}
-	p, err := u.host.findPath(dst, src, uint64(u.bind.port))
+	p, err := u.host.findPathVia(k.via, dst, k.from, uint64(u.bind.port))
 	if err != nil {
 		return err
 	}
 	u.setLast(p)
+	u.lastFrom = k
 	return nil
 }
 
@@ -130,8 +153,7 @@ func (u *UDPConn) setLast(p path) {
 }
 
 // fragment sends a datagram that is larger than the MTU. sendMu is held.
-func (u *UDPConn) fragment(b []byte, dstPort uint16, now time.Duration) (int, error) {
-	p := &u.last
+func (u *UDPConn) fragment(p *path, b []byte, dstPort uint16, now time.Duration) (int, error) {
 	whole := make([]byte, header.UDPLen+len(b))
 	sum := add16(p.pseudoSum(header.ProtoUDP), uint16(len(whole)))
 	sum = header.CopyChecksum(whole[header.UDPLen:], b, sum)

@@ -41,11 +41,42 @@ func (t *udpTable) lookup(k *tuple) *UDPConn {
 		if b.addr == any4 && !k.local.is4() || b.only && k.local.is4() {
 			continue
 		}
-		if us := s.bound[b]; len(us) > 0 {
+		switch us := s.bound[b]; {
+		case len(us) == 0:
+		case us[0].opts.ReusePort:
 			return us[k.hash(&t.host.flows.key)%uint64(len(us))]
+		default:
+			return us[len(us)-1]
 		}
 	}
 	return nil
+}
+
+// each calls f for the sockets that get a datagram to a group or by broadcast:
+// all that are bound to its address or a wildcard.
+func (t *udpTable) each(k *tuple, f func(*UDPConn)) {
+	s := t.snap.Load()
+	if u := s.connected[*k]; u != nil {
+		f(u)
+	}
+	for _, b := range [...]binding{
+		{addr: k.local, port: k.localPort},
+		{addr: any4, port: k.localPort},
+		{addr: any6, port: k.localPort},
+		{addr: any6, port: k.localPort, only: true},
+	} {
+		if b.addr == any4 && !k.local.is4() || b.only && k.local.is4() {
+			continue
+		}
+		for _, u := range s.bound[b] {
+			f(u)
+		}
+	}
+}
+
+// shares reports whether two sockets may be bound to the same address.
+func (u *UDPConn) shares(o *UDPConn) bool {
+	return u.opts.ReusePort && o.opts.ReusePort || u.opts.ReuseAddr && o.opts.ReuseAddr
 }
 
 // add enters u, unless another has its address. With port 0 it finds one.
@@ -55,12 +86,12 @@ func (t *udpTable) add(u *UDPConn) error {
 	s := t.snap.Load()
 	free := func(b binding) bool {
 		for o, us := range s.bound {
-			if o.conflicts(b) && !(u.opts.ReusePort && us[0].opts.ReusePort) {
+			if o.conflicts(b) && slices.ContainsFunc(us, func(o *UDPConn) bool { return !u.shares(o) }) {
 				return false
 			}
 		}
 		for _, o := range s.connected {
-			if o.bind.conflicts(b) && !(u.opts.ReusePort && o.opts.ReusePort) {
+			if o.bind.conflicts(b) && !u.shares(o) {
 				return false
 			}
 		}

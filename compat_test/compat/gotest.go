@@ -45,7 +45,7 @@ func (g goTest) run(ctx context.Context) (*results, error) {
 		}
 		maps.Copy(all.Output, r.Output)
 		for n, o := range r.Outcomes {
-			if o != unfinished {
+			if o != unfinished && o != paused {
 				all.Outcomes[n] = o
 			}
 		}

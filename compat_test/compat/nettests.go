@@ -125,7 +125,6 @@ var moves = []struct {
 	{regexp.MustCompile(`\b(cs\[0\])\.port\(\)`), `portOfUDPConn($1)`},
 	{regexp.MustCompile(`\baddr\.isWildcard\(\)`), `isWildcardAddr(addr)`},
 	{regexp.MustCompile(`\bzoneCache\.name\(`), `zoneName(`},
-	{regexp.MustCompile(`(?m)^func TestMain\(`), `func netTestMain(`},
 }
 
 var packageClause = regexp.MustCompile(`(?m)^package net(_test)?$`)
@@ -154,12 +153,11 @@ func moveTest(src []byte) ([]byte, error) {
 	return src, nil
 }
 
-// shim is what the moved tests have besides what they use of package net's. The
-// hooks that package net's TestMain installs are for its own sockets.
+// shim is what the moved tests have besides what they use of package net's.
 const shim = `
 func zoneName(index int) string { return realnet.PortedZoneName(index) }
 
-func isWildcardAddr(a Addr) bool {
+func isWildcardAddr(a realnet.Addr) bool {
 	switch a := a.(type) {
 	case *realnet.TCPAddr:
 		return a == nil || a.IP == nil || a.IP.IsUnspecified()
@@ -170,10 +168,6 @@ func isWildcardAddr(a Addr) bool {
 	}
 	return false
 }
-
-type Addr = realnet.Addr
-
-func TestMain(m *testing.M) { setupTestData(); os.Exit(m.Run()) }
 `
 
 // export writes what gives the tests package net's unexported names: an alias
@@ -181,10 +175,10 @@ func TestMain(m *testing.M) { setupTestData(); os.Exit(m.Run()) }
 // storage, since the tests set it.
 func (p *ported) export() error {
 	var inNet, inTests strings.Builder
-	imports := map[string]string{"net": "realnet", "os": "os", "testing": "testing", "unsafe": "_"}
+	imports := map[string]string{"net": "realnet", "unsafe": "_"}
 	qualify := func(other *types.Package) string {
 		if other == p.net {
-			return ""
+			return "realnet"
 		}
 		imports[other.Path()] = other.Name()
 		return other.Name()
@@ -202,7 +196,7 @@ func (p *ported) export() error {
 			fmt.Fprintf(&inNet, "var %s = %s\n", public, name)
 			fmt.Fprintf(&inTests, "var %s = realnet.%s\n", name, public)
 		case *types.Var:
-			fmt.Fprintf(&inTests, "//go:linkname %s net.%s\nvar %s %s\n", name, name, name, types.TypeString(o.Type(), qualify))
+			fmt.Fprintf(&inTests, "//go:linkname %s net.%s\nvar %s %s\n", name, name, name, unexportedType.ReplaceAllString(types.TypeString(o.Type(), qualify), "$1"))
 		}
 	}
 	fmt.Fprint(&inNet, "func PortedZoneName(index int) string { return zoneCache.name(index) }\n")
@@ -218,6 +212,9 @@ func (p *ported) export() error {
 	as := filepath.Join(p.tools.src(), "net", "ported_exports.go")
 	return p.over.put(as, []byte("package net\n\n"+inNet.String()))
 }
+
+// unexportedType is a type that the tests have under its own name.
+var unexportedType = regexp.MustCompile(`\brealnet\.([a-z]\w*)`)
 
 // compile takes out what does not compile until the rest does.
 func (p *ported) compile(ctx context.Context) (removed []string, overlayPath string, err error) {

@@ -90,7 +90,7 @@ func TestConnectionsAtOnce(t *testing.T) {
 		wait := serveEcho(l)
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		conns := make([]net.Conn, r.scaled(1000, 1000, 50))
+		conns := make([]net.Conn, r.scaled(1000, 300, 50))
 		each := func(what string, f func(i int) error) {
 			t.Helper()
 			failed := make([]error, len(conns))

@@ -4,4 +4,7 @@
 //
 // They need root (CAP_NET_ADMIN and CAP_SYS_ADMIN) and /dev/net/tun, and are
 // skipped elsewhere. The benchmarks measure; the tests assert no rate.
+//
+// FASTNET_PCAP=FOLDER writes what each test's stack sees, FASTNET_STATS=1 shows
+// the counters of all tests, not of the failed ones alone.
 package kernel

@@ -141,7 +141,7 @@ func TestPeerThatStopsReading(t *testing.T) {
 				done <- result{sum, err}
 			}()
 			stalled := func() {
-				for last := int64(-1); written.Load() != last; time.Sleep(250 * time.Millisecond) {
+				for last := int64(-1); written.Load() != last; time.Sleep(100 * time.Millisecond) {
 					last = written.Load()
 				}
 			}
@@ -167,10 +167,10 @@ func TestDeadlinesAgainstASilentPeer(t *testing.T) {
 			if who == "server" {
 				c = server
 			}
-			require.NoError(t, c.SetDeadline(time.Now().Add(300*time.Millisecond)))
+			require.NoError(t, c.SetDeadline(time.Now().Add(100*time.Millisecond)))
 			_, err := c.Read(make([]byte, 1))
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-			require.NoError(t, c.SetWriteDeadline(time.Now().Add(300*time.Millisecond)))
+			require.NoError(t, c.SetWriteDeadline(time.Now().Add(100*time.Millisecond)))
 			_, err = c.Write(make([]byte, 64<<20))
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 		}

@@ -163,13 +163,7 @@ func TestHTTP(t *testing.T) {
 	forEachRole(t, plain, func(t *testing.T, r *roles) {
 		forEachScheme(t, func(t *testing.T, scheme string) {
 			listener := r.server.listen(t, r.address)
-			transport := &http.Transport{
-				DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-					return r.client.dial(ctx, netip.MustParseAddrPort(address))
-				},
-				MaxIdleConnsPerHost: 8,
-				ForceAttemptHTTP2:   true,
-			}
+			transport := r.transport()
 			defer transport.CloseIdleConnections()
 			if scheme == "https" {
 				c, pool, _ := selfSigned(t, r.address.Addr())
@@ -194,6 +188,16 @@ func TestHTTP(t *testing.T) {
 			}
 		})
 	})
+}
+
+// transport dials from the client's end.
+func (r *roles) transport() *http.Transport {
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			return r.client.dial(ctx, netip.MustParseAddrPort(address))
+		},
+		ForceAttemptHTTP2: true,
+	}
 }
 
 func readAll(t *testing.T, r *http.Response) string {

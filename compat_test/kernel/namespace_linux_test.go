@@ -50,6 +50,7 @@ func newNamespace(t testing.TB) *namespace {
 		t.Skipf("no network namespace can be made here: %v", err)
 	}
 	t.Cleanup(ns.close)
+	ns.setUp("lo", true) // the kernel sends itself ICMP errors there
 	return ns
 }
 

@@ -189,20 +189,31 @@ func (n *rtnetlink) addAddress(index int32, a netip.Prefix) error {
 	return err
 }
 
+// isLocal reports whether ip is an address of the kernel's, on any interface.
+func (n *rtnetlink) isLocal(ip netip.Addr) (local bool, err error) {
+	family := byte(unix.AF_INET)
+	if ip.Is6() {
+		family = unix.AF_INET6
+	}
+	body := []byte{family, byte(ip.BitLen()), 11: 0} // struct rtmsg
+	body = appendAttribute(body, unix.RTA_DST, ip.AsSlice())
+	err = n.request(unix.RTM_GETROUTE, 0, body, func(kind uint16, body []byte) {
+		local = kind == unix.RTM_NEWROUTE && len(body) >= unix.SizeofRtMsg && body[7] == unix.RTN_LOCAL
+	})
+	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
+		return false, nil
+	}
+	return local, err
+}
+
 // settle waits until an IPv6 address of an interface that is up can be used.
 // Even without duplicate address detection the kernel joins its solicited-node
 // group, and enters the route that makes it local, from a worker of its own
 // (addrconf_dad_work). Before that it ignores questions and answers, and who
 // asked asks again a second later (RFC 4861 section 10, RETRANS_TIMER).
 func (n *rtnetlink) settle(ip netip.Addr) error {
-	body := []byte{unix.AF_INET6, 128, 11: 0} // struct rtmsg
-	body = appendAttribute(body, unix.RTA_DST, ip.AsSlice())
 	for range 500 {
-		local := false
-		err := n.request(unix.RTM_GETROUTE, 0, body, func(kind uint16, body []byte) {
-			local = kind == unix.RTM_NEWROUTE && len(body) >= unix.SizeofRtMsg && body[7] == unix.RTN_LOCAL
-		})
-		if err != nil || local {
+		if local, err := n.isLocal(ip); err != nil || local {
 			return err
 		}
 		time.Sleep(time.Millisecond)
@@ -238,14 +249,23 @@ func setUpKernelEnd(name string, cfg *Config) (link, error) {
 			return l, kernelEndError(err, "bringing %s up", "ip link set %s up", name)
 		}
 	}
-	if l, err = n.get(name); err != nil || !l.up {
+	if l, err = n.get(name); err != nil {
 		return l, err
 	}
 	for _, a := range cfg.HostAddrs {
-		if a.Addr().Is6() {
+		if a.Addr().Is6() && l.up {
 			if err := n.settle(a.Addr()); err != nil {
 				return l, fmt.Errorf("looking up the route to %v of %s: %w", a, name, err)
 			}
+		}
+	}
+	for _, a := range cfg.Addrs {
+		local, err := n.isLocal(a.Addr())
+		if err != nil {
+			return l, fmt.Errorf("looking up the route to %v: %w", a, err)
+		}
+		if local {
+			return l, fmt.Errorf("addr=%v: the kernel has this address itself: choose another one for this end of %s, not that of host: %w", a, name, unix.EADDRINUSE)
 		}
 	}
 	return l, nil

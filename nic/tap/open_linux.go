@@ -22,12 +22,12 @@ func inNamespace(path string, f func() error) error {
 		runtime.LockOSThread() // never unlocked, so the thread is thrown away
 		ns, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
-			result <- fmt.Errorf("no network namespace %s: %w", path, err)
+			result <- fmt.Errorf("netns=%s: no such network namespace: %w", path, err)
 			return
 		}
 		defer unix.Close(ns)
 		if err := unix.Setns(ns, unix.CLONE_NEWNET); err != nil {
-			result <- fmt.Errorf("entering the network namespace %s (CAP_SYS_ADMIN is needed): %w", path, err)
+			result <- fmt.Errorf("netns=%s: entering it needs CAP_SYS_ADMIN: run as root: %w", path, err)
 			return
 		}
 		result <- f()
@@ -156,15 +156,15 @@ func openError(err error) error {
 func attachError(err error, name string, multi bool) error {
 	switch {
 	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("creating %s needs CAP_NET_ADMIN: run as root, or let root create it beforehand (ip tuntap add %s mode tap user $USER): %w", name, name, err)
+		return fmt.Errorf("name=%s: creating it needs CAP_NET_ADMIN: run as root, or let root create it beforehand (ip tuntap add %s mode tap user $USER): %w", name, name, err)
 	case errors.Is(err, unix.EBUSY):
-		return fmt.Errorf("%s is in use: another process has it open, or this one; choose another name: %w", name, err)
+		return fmt.Errorf("name=%s: it is in use: another process has it open, or this one; choose another name: %w", name, err)
 	case errors.Is(err, unix.E2BIG):
-		return fmt.Errorf("%s cannot have that many queues: %w", name, err)
+		return fmt.Errorf("name=%s: it cannot have that many queues: %w", name, err)
 	case errors.Is(err, unix.EINVAL) && multi:
-		return fmt.Errorf("%s cannot have several queues: it is no valid name, or an interface that is no TAP or has one queue (ip tuntap add %s mode tap multi_queue makes one with many): %w", name, name, err)
+		return fmt.Errorf("name=%s: it cannot have several queues: it is no valid name, or an interface that is no TAP or has one queue (ip tuntap add %s mode tap multi_queue makes one with many): %w", name, name, err)
 	case errors.Is(err, unix.EINVAL):
-		return fmt.Errorf("%s is no valid name, or an interface that is no TAP: choose another name: %w", name, err)
+		return fmt.Errorf("name=%s: it is no valid name, or an interface that is no TAP: choose another name: %w", name, err)
 	}
-	return fmt.Errorf("creating %s: %w", name, err)
+	return fmt.Errorf("name=%s: creating it: %w", name, err)
 }

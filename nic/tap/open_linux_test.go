@@ -48,14 +48,21 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	defer first.Close()
 	_, err = Open(Config{Name: "taken", NetNS: ns})
 	require.ErrorIs(t, err, unix.EBUSY)
-	require.ErrorContains(t, err, "tap: taken is in use")
+	require.ErrorContains(t, err, "tap: name=taken: it is in use")
 	for _, name := range []string{"lo", "a/b", "a b"} {
 		_, err = Open(Config{Name: name, NetNS: ns})
 		require.ErrorContains(t, err, "choose another name")
 	}
 	_, err = Open(Config{NetNS: "/no/such/namespace"})
 	require.ErrorIs(t, err, os.ErrNotExist)
-	require.ErrorContains(t, err, "no network namespace /no/such/namespace")
+	require.ErrorContains(t, err, "netns=/no/such/namespace: no such network namespace")
+
+	for _, a := range []netip.Prefix{netip.PrefixFrom(hostIP, 24), netip.MustParsePrefix("fd77::1/64")} {
+		_, err = Open(Config{Name: "same", NetNS: ns, HostAddrs: []netip.Prefix{a}, Addrs: []netip.Prefix{a}})
+		require.ErrorIs(t, err, unix.EADDRINUSE)
+		require.ErrorContains(t, err, "addr="+a.String())
+		require.Zero(t, linkIndex(t, ns, "same"))
+	}
 
 	// Without the capability, then as nobody: on threads that end.
 	as := func(drop func() error, f func()) {
@@ -81,7 +88,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 	as(dropNetAdmin, func() { _, err = Open(Config{Name: "fast0"}) })
 	require.ErrorIs(t, err, unix.EPERM)
-	require.ErrorContains(t, err, "tap: creating fast0 needs CAP_NET_ADMIN: run as root, or")
+	require.ErrorContains(t, err, "tap: name=fast0: creating it needs CAP_NET_ADMIN: run as root, or")
 	as(func() error {
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
 			return errno
@@ -94,7 +101,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	require.ErrorContains(t, openError(unix.ENOENT), "modprobe tun")
 	require.ErrorContains(t, kernelEndError(unix.EPERM, "giving %s the address %v", "ip address add dev %s %v", "fast0", "10.0.0.1/8"),
 		`giving fast0 the address 10.0.0.1/8 needs CAP_NET_ADMIN: run as root, or do it beforehand with "ip address add dev fast0 10.0.0.1/8"`)
-	require.ErrorContains(t, attachError(errors.New("odd"), "fast0", true), "creating fast0: odd")
+	require.ErrorContains(t, attachError(errors.New("odd"), "fast0", true), "name=fast0: creating it: odd")
 }
 
 func TestPersistentInterfaceOfManyQueuesIsUsable(t *testing.T) {

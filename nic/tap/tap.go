@@ -40,6 +40,10 @@ type Config struct {
 	HostAddrs []netip.Prefix
 	Up        bool // bring the kernel's end up in any case
 
+	// Addrs are those of our own end. Open fails if the kernel has one of them
+	// too: it would never send us anything for that.
+	Addrs []netip.Prefix
+
 	// NetNS is the path of the network namespace in which the interface is,
 	// or is created: /run/netns/NAME, /proc/PID/ns/net. Default: the
 	// process's.

@@ -26,11 +26,15 @@ func Draw(seed uint64) *Scenario {
 	s.Start = pick(r, time.Second, time.Hour, 60*24*time.Hour) + upTo(r, time.Hour)
 	s.IPv6 = odds(r, 0.4)
 	s.LinkLocal = s.IPv6 && odds(r, 0.15)
+	s.Calm = odds(r, 0.25)
 	drawWire(r, s)
-	level := pick(r, perfect, perfect, mild, mild, mild, bad, bad, awful)
+	level := pick(r, perfect, mild, mild, mild, bad, bad, awful)
 	for i := range s.Lanes {
 		if odds(r, 0.2) {
 			level = r.IntN(awful + 1)
+		}
+		if s.Calm {
+			level = perfect
 		}
 		s.Lanes[i] = drawLane(r, level)
 	}
@@ -47,7 +51,7 @@ func Draw(seed uint64) *Scenario {
 			s.Flows = append(s.Flows, drawFlow(r, s))
 		}
 	}
-	if odds(r, 0.1) {
+	if !s.Calm && odds(r, 0.1) {
 		drawEvents(r, s)
 	}
 	return s
@@ -66,6 +70,9 @@ func drawWire(r *rand.Rand, s *Scenario) {
 		s.Wire.Checksum = true
 	case 1:
 		s.Wire.TSO = true
+	}
+	if s.Calm {
+		return
 	}
 	if odds(r, 0.15) {
 		s.Wire.Ring = pick(r, 4, 16, 64)
@@ -139,6 +146,13 @@ func drawHost(r *rand.Rand, s *Scenario) HostPlan {
 	}
 	if s.Wire.Ring > 0 { // else a ring of four is a network of some frames a second
 		h.PollEvery = min(h.PollEvery, maxQuickPoll)
+	}
+	if s.Calm {
+		h.PollEvery = min(h.PollEvery, maxQuickPoll)
+		if h.TCP.MinRTO < 200*time.Millisecond {
+			h.TCP.MinRTO = 0
+		}
+		return h
 	}
 	if odds(r, 0.1) {
 		h.Backlog = pick(r, 1, 2)

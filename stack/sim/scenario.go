@@ -15,6 +15,7 @@ type Scenario struct {
 	Seed      uint64
 	Start     time.Duration // the clock's first reading
 	Wire      wire.Config
+	Calm      bool // drawn to be perfect
 	IPv6      bool
 	LinkLocal bool // IPv6 connections between link-local addresses
 	Hosts     [2]HostPlan

@@ -51,6 +51,9 @@ func (c *Conn) synWindow() (field uint16, edge Seq) {
 	return uint16(wnd), maxSeq(c.rcvEdge, c.rcvNxt+Seq(wnd))
 }
 
+// Offered is how many octets the peer may still send by the window it was told.
+func (c *Conn) Offered() int { return c.rcvEdge.Sub(c.rcvNxt) }
+
 // WindowUpdateDue reports whether the reader has drained enough for a window
 // update to be worth a segment now: then call FlushAck and Next.
 func (c *Conn) WindowUpdateDue() bool {

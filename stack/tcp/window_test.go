@@ -20,7 +20,7 @@ func TestWindowProbes(t *testing.T) {
 	h.sends()
 	for i := range 40 {
 		h.fire()
-		h.sends(". 3001:3002(1) ack 1")
+		h.sends(". 3000:3000(0) ack 1") // an old sequence number, and no octet that might be taken
 		h.in(A, 1, 0, 3001, win(0)) // answered: it never gives up
 		h.sends()
 		if i > 10 {
@@ -35,23 +35,26 @@ func TestWindowProbes(t *testing.T) {
 	require.Equal(t, Never, h.c.Deadline())
 }
 
-func TestWindowProbeIsTaken(t *testing.T) {
+func TestFINBehindAClosedWindow(t *testing.T) {
 	h := newHost(t, plain).connect()
 	h.in(A, 1, 0, 1, win(0))
 	h.write(2)
 	h.c.CloseWrite(h.now)
 	h.sends()
 	h.fire()
-	h.sends(". 1:2(1) ack 1")
-	h.in(A, 1, 0, 2, win(0))
+	h.sends(". 0:0(0) ack 1")
+	h.in(A, 1, 10, 1, win(0))
+	h.c.FlushAck()
+	h.sends(". 1:1(0) ack 11") // what the peer sends is acknowledged meanwhile
+	h.in(A, 11, 0, 1, win(2))
+	h.sends("P. 1:3(2) ack 11")
+	h.in(A, 11, 0, 3, win(0))
 	h.sends()
 	h.fire()
-	h.sends("P. 2:3(1) ack 1")
-	h.in(A, 1, 0, 3, win(0))
-	h.sends()
-	h.fire()
-	h.sends("F. 3:3(0) ack 1") // FIN is the probe
-	h.in(A, 1, 0, 4, win(0))
+	h.sends(". 2:2(0) ack 11")
+	h.in(A, 11, 0, 3, win(1))
+	h.sends("F. 3:3(0) ack 11")
+	h.in(A, 11, 0, 4, win(0))
 	require.Equal(t, StateFinWait2, h.c.State())
 	require.Equal(t, Never, h.c.Deadline())
 }

@@ -1,0 +1,274 @@
+package fastnet
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// option is a socket option that is read before and after a Control function.
+type option struct {
+	name       string
+	level, opt int
+	read       func(fd, level, opt int) (int, error) // nil: an int
+	// set makes o what the new value says. nil: the stack has no such option.
+	set func(k *shadowKind, o *socketOptions, value int) error
+}
+
+// onlyUDP refuses an option that the stack has for datagrams only.
+func onlyUDP(name string, set func(o *socketOptions, value int)) func(*shadowKind, *socketOptions, int) error {
+	return func(k *shadowKind, o *socketOptions, value int) error {
+		if !k.datagram {
+			return errOption(name, "the stack does not have it for TCP")
+		}
+		set(o, value)
+		return nil
+	}
+}
+
+func always(set func(o *socketOptions, value int)) func(*shadowKind, *socketOptions, int) error {
+	return func(_ *shadowKind, o *socketOptions, value int) error {
+		set(o, value)
+		return nil
+	}
+}
+
+// noEffect is of options that only ask for what the stack does anyway, or that
+// package net sets itself after Control.
+var noEffect = always(func(*socketOptions, int) {})
+
+func oobOption(flag oobFlags) func(*shadowKind, *socketOptions, int) error {
+	return always(func(o *socketOptions, v int) {
+		o.oob &^= flag
+		if v != 0 {
+			o.oob |= flag
+		}
+	})
+}
+
+// options are all that are looked at: what a Control function can set that
+// none of them shows (memberships of groups, BPF programs, keys of TCP-MD5) has
+// no effect.
+var options = []option{
+	{"SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, nil, always(func(o *socketOptions, v int) { o.reuseAddr = v != 0 })},
+	{"SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, nil, always(func(o *socketOptions, v int) { o.reusePort = v != 0 })},
+	// The kernel doubles the value for its own overhead, and tells the double.
+	{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, nil, always(func(o *socketOptions, v int) { o.rcvBuf = v / 2 })},
+	{"SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, nil, always(func(o *socketOptions, v int) { o.sndBuf = v / 2 })},
+	{"SO_BROADCAST", unix.SOL_SOCKET, unix.SO_BROADCAST, nil, always(func(o *socketOptions, v int) { o.noBroadcast = v == 0 })},
+	{"SO_LINGER", unix.SOL_SOCKET, unix.SO_LINGER, readLinger, always(func(o *socketOptions, v int) { o.linger = v })},
+	{"SO_BUSY_POLL", unix.SOL_SOCKET, unix.SO_BUSY_POLL, nil, noEffect},
+	{"SO_KEEPALIVE", unix.SOL_SOCKET, unix.SO_KEEPALIVE, nil, noEffect}, // keepAlive below
+	{"TCP_KEEPIDLE", unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, nil, noEffect},
+	{"TCP_KEEPINTVL", unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, nil, noEffect},
+	{"TCP_KEEPCNT", unix.IPPROTO_TCP, unix.TCP_KEEPCNT, nil, noEffect},
+	{"TCP_NODELAY", unix.IPPROTO_TCP, unix.TCP_NODELAY, nil, noEffect},
+	{"TCP_USER_TIMEOUT", unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, nil, always(func(o *socketOptions, v int) { o.userTimeout = time.Duration(v) * time.Millisecond })},
+	{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, nil, always(func(o *socketOptions, v int) { o.tos = uint8(v) })},
+	{"IPV6_TCLASS", unix.IPPROTO_IPV6, unix.IPV6_TCLASS, nil, always(func(o *socketOptions, v int) { o.trafficClass = uint8(max(v, 0)) })},
+	{"IPV6_V6ONLY", unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, nil, always(func(o *socketOptions, v int) { o.v6only = v != 0 })},
+	{"IP_BIND_ADDRESS_NO_PORT", unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, nil, noEffect},
+	{"IP_PKTINFO", unix.IPPROTO_IP, unix.IP_PKTINFO, nil, oobOption(oobPktinfo4)},
+	{"IPV6_RECVPKTINFO", unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, nil, oobOption(oobPktinfo6)},
+	{"IP_RECVTOS", unix.IPPROTO_IP, unix.IP_RECVTOS, nil, oobOption(oobTOS)},
+	{"IPV6_RECVTCLASS", unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, nil, oobOption(oobClass)},
+	{"IP_RECVTTL", unix.IPPROTO_IP, unix.IP_RECVTTL, nil, oobOption(oobTTL)},
+	{"IPV6_RECVHOPLIMIT", unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, nil, oobOption(oobHops)},
+	{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, nil, onlyUDP("IP_TTL", func(o *socketOptions, v int) { o.ttl = uint8(v) })},
+	{"IPV6_UNICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, nil, onlyUDP("IPV6_UNICAST_HOPS", func(o *socketOptions, v int) { o.hopLimit = uint8(max(v, 0)) })},
+	{"IP_MULTICAST_TTL", unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, nil, always(func(o *socketOptions, v int) { o.groupTTL[0] = uint8(v) })},
+	{"IPV6_MULTICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, nil, always(func(o *socketOptions, v int) { o.groupTTL[1] = uint8(max(v, 0)) })},
+	{"IP_MULTICAST_LOOP", unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, nil, always(func(o *socketOptions, v int) { o.noGroupLoop[0] = v == 0 })},
+	{"IPV6_MULTICAST_LOOP", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, nil, always(func(o *socketOptions, v int) { o.noGroupLoop[1] = v == 0 })},
+
+	{"SO_BINDTODEVICE", unix.SOL_SOCKET, unix.SO_BINDTODEVICE, readString, nil},
+	{"SO_MARK", unix.SOL_SOCKET, unix.SO_MARK, nil, nil},
+	{"SO_DONTROUTE", unix.SOL_SOCKET, unix.SO_DONTROUTE, nil, nil},
+	{"SO_OOBINLINE", unix.SOL_SOCKET, unix.SO_OOBINLINE, nil, nil},
+	{"SO_RCVLOWAT", unix.SOL_SOCKET, unix.SO_RCVLOWAT, nil, nil},
+	{"SO_RCVTIMEO", unix.SOL_SOCKET, unix.SO_RCVTIMEO, readTime, nil},
+	{"SO_SNDTIMEO", unix.SOL_SOCKET, unix.SO_SNDTIMEO, readTime, nil},
+	{"SO_TIMESTAMP", unix.SOL_SOCKET, unix.SO_TIMESTAMP, nil, nil},
+	{"SO_TIMESTAMPNS", unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, nil, nil},
+	{"SO_TIMESTAMPING", unix.SOL_SOCKET, unix.SO_TIMESTAMPING, nil, nil},
+	{"SO_RXQ_OVFL", unix.SOL_SOCKET, unix.SO_RXQ_OVFL, nil, nil},
+	{"SO_INCOMING_CPU", unix.SOL_SOCKET, unix.SO_INCOMING_CPU, nil, nil},
+	{"SO_ZEROCOPY", unix.SOL_SOCKET, unix.SO_ZEROCOPY, nil, nil},
+	{"TCP_MAXSEG", unix.IPPROTO_TCP, unix.TCP_MAXSEG, nil, nil},
+	{"TCP_CORK", unix.IPPROTO_TCP, unix.TCP_CORK, nil, nil},
+	{"TCP_SYNCNT", unix.IPPROTO_TCP, unix.TCP_SYNCNT, nil, nil},
+	{"TCP_LINGER2", unix.IPPROTO_TCP, unix.TCP_LINGER2, nil, nil},
+	{"TCP_DEFER_ACCEPT", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, nil, nil},
+	{"TCP_WINDOW_CLAMP", unix.IPPROTO_TCP, unix.TCP_WINDOW_CLAMP, nil, nil},
+	{"TCP_CONGESTION", unix.IPPROTO_TCP, unix.TCP_CONGESTION, readString, nil},
+	{"TCP_FASTOPEN", unix.IPPROTO_TCP, unix.TCP_FASTOPEN, nil, nil},
+	{"TCP_FASTOPEN_CONNECT", unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT, nil, nil},
+	{"TCP_NOTSENT_LOWAT", unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, nil, nil},
+	{"UDP_CORK", unix.IPPROTO_UDP, unix.UDP_CORK, nil, nil},
+	{"UDP_SEGMENT", unix.IPPROTO_UDP, unix.UDP_SEGMENT, nil, nil},
+	{"UDP_GRO", unix.IPPROTO_UDP, unix.UDP_GRO, nil, nil},
+	{"IP_FREEBIND", unix.IPPROTO_IP, unix.IP_FREEBIND, nil, nil},
+	{"IP_TRANSPARENT", unix.IPPROTO_IP, unix.IP_TRANSPARENT, nil, nil},
+	{"IP_MINTTL", unix.IPPROTO_IP, unix.IP_MINTTL, nil, nil},
+	{"IP_MTU_DISCOVER", unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, nil, nil},
+	{"IP_MULTICAST_ALL", unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, nil, nil},
+	{"IP_MULTICAST_IF", unix.IPPROTO_IP, unix.IP_MULTICAST_IF, nil, nil}, // by an address of the kernel's
+	{"IP_RECVERR", unix.IPPROTO_IP, unix.IP_RECVERR, nil, nil},
+	{"IP_RECVOPTS", unix.IPPROTO_IP, unix.IP_RECVOPTS, nil, nil},
+	{"IP_RECVORIGDSTADDR", unix.IPPROTO_IP, unix.IP_RECVORIGDSTADDR, nil, nil},
+	{"IPV6_FREEBIND", unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, nil, nil},
+	{"IPV6_TRANSPARENT", unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, nil, nil},
+	{"IPV6_MTU_DISCOVER", unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, nil, nil},
+	{"IPV6_DONTFRAG", unix.IPPROTO_IPV6, unix.IPV6_DONTFRAG, nil, nil},
+	{"IPV6_MULTICAST_IF", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, nil, always(func(o *socketOptions, v int) { o.groupIndex[1] = v })},
+	{"IPV6_RECVERR", unix.IPPROTO_IPV6, unix.IPV6_RECVERR, nil, nil},
+	{"IPV6_RECVORIGDSTADDR", unix.IPPROTO_IPV6, unix.IPV6_RECVORIGDSTADDR, nil, nil},
+}
+
+// readLinger returns the seconds, or -1 if the option is off.
+func readLinger(fd, level, opt int) (int, error) {
+	l, err := getsockoptLinger(fd, level, opt)
+	if err != nil || l.Onoff == 0 {
+		return -1, err
+	}
+	return int(l.Linger), nil
+}
+
+// readString returns a hash: it need only differ.
+func readString(fd, level, opt int) (int, error) {
+	s, err := unix.GetsockoptString(fd, level, opt)
+	h := 0
+	for _, c := range []byte(s) {
+		h = h*31 + int(c)
+	}
+	return h, err
+}
+
+func readTime(fd, level, opt int) (int, error) {
+	t, err := unix.GetsockoptTimeval(fd, level, opt)
+	if err != nil {
+		return 0, err
+	}
+	return int(t.Nano()), nil
+}
+
+// snapshot is the value of each option; absent are those that a socket of the
+// kind, or this kernel, does not have.
+func snapshot(fd int) map[string]int {
+	values := make(map[string]int, len(options))
+	for _, o := range options {
+		read := o.read
+		if read == nil {
+			read = unix.GetsockoptInt
+		}
+		if v, err := read(fd, o.level, o.opt); err == nil {
+			values[o.name] = v
+		}
+	}
+	return values
+}
+
+// shadow makes a shadow, calls hook with it, and returns the options that it
+// then has.
+func (k shadowKind) shadow(hook func(c syscall.RawConn) error) (socketOptions, error) {
+	o := k.options()
+	fd, err := k.open()
+	if err != nil {
+		return o, err
+	}
+	f := os.NewFile(uintptr(fd), "shadow of a socket of fastnet's")
+	defer f.Close()
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return o, err
+	}
+	before := snapshot(fd)
+	if err := hook(raw); err != nil {
+		return o, err
+	}
+	refused := error(nil)
+	if err := raw.Control(func(fd uintptr) { refused = k.readBack(int(fd), before, &o) }); err != nil {
+		return o, fmt.Errorf("fastnet: Control has closed the descriptor: %w", err)
+	}
+	return o, refused
+}
+
+// open makes the kernel socket, with package net's defaults.
+func (k shadowKind) open() (int, error) {
+	domain, typ := unix.AF_INET, unix.SOCK_STREAM
+	if k.family == inet6 {
+		domain = unix.AF_INET6
+	}
+	if k.datagram {
+		typ = unix.SOCK_DGRAM
+	}
+	fd, err := unix.Socket(domain, typ|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	set := func(level, opt int, on bool) {
+		v := 0
+		if on {
+			v = 1
+		}
+		unix.SetsockoptInt(fd, level, opt, v) // package net does not look at it either
+	}
+	if k.family == inet6 {
+		set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, k.v6only)
+	}
+	if k.datagram {
+		set(unix.SOL_SOCKET, unix.SO_BROADCAST, true)
+	}
+	if k.listen || k.multicast {
+		set(unix.SOL_SOCKET, unix.SO_REUSEADDR, true)
+	}
+	return fd, nil
+}
+
+// readBack compares the options with those before and makes the changes o's.
+func (k shadowKind) readBack(fd int, before map[string]int, o *socketOptions) error {
+	if sa, err := unix.Getsockname(fd); err == nil && bound(sa) {
+		return errOption("the address", "the shadow's is not the socket's, so Control must not bind it")
+	}
+	after := snapshot(fd)
+	for i := range options {
+		opt := &options[i]
+		was, had := before[opt.name]
+		is, has := after[opt.name]
+		if !had || !has || was == is {
+			continue
+		}
+		if opt.set == nil {
+			return errOption(opt.name, "the stack does not have it")
+		}
+		if err := opt.set(&k, o, is); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"SO_KEEPALIVE", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"} {
+		if before[name] != after[name] {
+			o.keepAliveSet = true
+		}
+	}
+	if o.keepAliveSet {
+		o.keepAlive.Enable = after["SO_KEEPALIVE"] != 0
+		o.keepAlive.Idle = time.Duration(after["TCP_KEEPIDLE"]) * time.Second
+		o.keepAlive.Interval = time.Duration(after["TCP_KEEPINTVL"]) * time.Second
+		o.keepAlive.Count = after["TCP_KEEPCNT"]
+	}
+	return nil
+}
+
+// bound reports whether an address or a port was chosen.
+func bound(sa unix.Sockaddr) bool {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return sa.Port != 0 || sa.Addr != [4]byte{}
+	case *unix.SockaddrInet6:
+		return sa.Port != 0 || sa.Addr != [16]byte{}
+	}
+	return false
+}

@@ -135,18 +135,6 @@ func ResolveUnixAddr(network, address string) (*UnixAddr, error) {
 // Pipe is net.Pipe.
 func Pipe() (Conn, Conn) { return net.Pipe() }
 
-// Interfaces lists the kernel's interfaces; Network.Interfaces has the stack's.
-func Interfaces() ([]Interface, error) { return net.Interfaces() }
-
-// InterfaceAddrs lists the addresses of the kernel's interfaces.
-func InterfaceAddrs() ([]Addr, error) { return net.InterfaceAddrs() }
-
-// InterfaceByIndex is net.InterfaceByIndex.
-func InterfaceByIndex(index int) (*Interface, error) { return net.InterfaceByIndex(index) }
-
-// InterfaceByName is net.InterfaceByName.
-func InterfaceByName(name string) (*Interface, error) { return net.InterfaceByName(name) }
-
 // LookupAddr is net.LookupAddr, with DefaultResolver.
 func LookupAddr(addr string) (names []string, err error) {
 	return DefaultResolver.LookupAddr(context.Background(), addr)

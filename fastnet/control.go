@@ -2,75 +2,29 @@ package fastnet
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"os"
 	"syscall"
 	"time"
 
 	"github.com/fastnet-go/fastnet/stack"
 )
 
-// A socket of the stack's has no descriptor for a Control function to set
-// options of. It is given that of a shadow: a kernel socket of the same family
-// and type, with the options that package net would have set by then, which is
-// never bound or connected. What the function changed is read back and becomes
-// the stack socket's, or is refused with an error that names the option; then
-// the shadow is closed. See ListenConfig.
+// A Control function wants a descriptor, which a socket of the stack's has not.
+// It gets that of a shadow: a socket that package net makes as if for the call
+// itself, with the same words to the function, and that is closed before it is
+// bound or connected, so that it reserves no port. What the function has set on
+// the shadow is read back and becomes an option of the stack's socket.
 
-// controlFunc is a Control or ControlContext function, or nil.
-type controlFunc func(ctx context.Context, network, address string, c syscall.RawConn) error
+// errShadow ends package net's call after the Control function.
+var errShadow = errors.New("the socket has served its purpose")
 
-// control returns the function of d.
-func (d *Dialer) control() controlFunc {
-	switch {
-	case d.ControlContext != nil:
-		return d.ControlContext
-	case d.Control != nil:
-		return func(_ context.Context, network, address string, c syscall.RawConn) error {
-			return d.Control(network, address, c)
-		}
-	}
-	return nil
-}
-
-func (lc *ListenConfig) control() controlFunc {
-	if lc.Control == nil {
-		return nil
-	}
-	return func(_ context.Context, network, address string, c syscall.RawConn) error {
-		return lc.Control(network, address, c)
-	}
-}
-
-// shadowKind is what a shadow must be like.
-type shadowKind struct {
-	family    family
-	datagram  bool
-	listen    bool // a TCP listener
-	multicast bool // a UDP socket on a group's address
-	v6only    bool
-}
-
-// options are those of a socket with no Control function.
-func (k shadowKind) options() socketOptions {
-	return socketOptions{v6only: k.v6only, reuseAddr: k.multicast, linger: -1}
-}
-
-// run calls f, which may be nil, with a shadow, and returns the socket's
-// options.
-func (k shadowKind) run(ctx context.Context, f controlFunc, network, address string) (socketOptions, error) {
-	if f == nil {
-		return k.options(), nil
-	}
-	if last := network[len(network)-1]; last != '4' && last != '6' { // package net says which it is
-		network += string('0' + rune(k.family))
-	}
-	return k.shadow(func(c syscall.RawConn) error { return f(ctx, network, address, c) })
-}
-
-// socketOptions are what a Control function may set. The zero value of a field
-// takes the stack's default, but for v6only and linger.
+// socketOptions are what a Control function has set, read back from a shadow.
+// The zero value of a field leaves the stack's socket as it is.
 type socketOptions struct {
-	v6only    bool
+	v6only    *bool
 	reusePort bool
 	reuseAddr bool // of a UDP socket
 
@@ -78,10 +32,9 @@ type socketOptions struct {
 	tos, trafficClass uint8
 
 	// TCP.
-	keepAlive    stack.KeepAlive
-	keepAliveSet bool
-	userTimeout  time.Duration
-	linger       int // seconds; negative: not set
+	keepAlive   *stack.KeepAlive
+	userTimeout time.Duration
+	linger      *int // seconds; negative: off
 
 	// UDP.
 	noBroadcast   bool
@@ -105,42 +58,123 @@ const (
 	oobHops                          // IPV6_RECVHOPLIMIT
 )
 
-// tcp are the options as the stack takes them; k is the keep-alive setting that
-// o and the fields of a Dialer or ListenConfig come to.
-func (o *socketOptions) tcp(k stack.KeepAlive) stack.TCPOptions {
-	return stack.TCPOptions{
-		KeepAlive: k, RcvBuf: o.rcvBuf, SndBuf: o.sndBuf, UserTimeout: o.userTimeout,
-		TOS: o.tos, TrafficClass: o.trafficClass, ReusePort: o.reusePort,
+// observe runs a Control function on c and notes what it sets. The error is
+// errShadow if all of that is the stack's too.
+func (o *socketOptions) observe(network string, c syscall.RawConn, control func() error) error {
+	before, err := snapshot(c)
+	if err != nil {
+		return err
 	}
-}
-
-// udp are the options as the stack takes them, of a socket of family f.
-func (o *socketOptions) udp(n *Network, f family) (stack.UDPOptions, error) {
-	group := 0
-	if f == inet6 {
-		group = 1
+	if err := control(); err != nil {
+		return err
 	}
-	index, ok := n.stackIndex(o.groupIndex[group])
-	if !ok {
-		return stack.UDPOptions{}, errOption("IP_MULTICAST_IF or IPV6_MULTICAST_IF", "that is no interface of the stack's")
+	after, err := snapshot(c)
+	if err != nil {
+		return fmt.Errorf("fastnet: Control has closed the descriptor: %w", err)
 	}
-	return stack.UDPOptions{
-		V6Only: o.v6only, ReusePort: o.reusePort, ReuseAddr: o.reuseAddr, RcvBuf: o.rcvBuf, SndBuf: o.sndBuf,
-		NoBroadcast: o.noBroadcast, TOS: o.tos, TrafficClass: o.trafficClass, TTL: o.ttl, HopLimit: o.hopLimit,
-		MulticastTTL: o.groupTTL[group], MulticastInterface: index, NoMulticastLoop: o.noGroupLoop[group],
-	}, nil
-}
-
-// keepAliveBase is the setting that the fields of a Dialer or ListenConfig
-// change, as they do after Control in package net.
-func (o *socketOptions) keepAliveBase() stack.KeepAlive {
-	if o.keepAliveSet {
-		return o.keepAlive
+	if err := o.changed(network[0] == 'u', before, after); err != nil {
+		return err
 	}
-	return defaultKeepAlive
+	return errShadow
 }
 
 // errOption is why an option that a Control function has set is refused.
 func errOption(name, why string) error {
-	return fmt.Errorf("fastnet: Control has set %s: %s: leave the option out for sockets of the stack's: %w", name, why, errNoDescriptor)
+	return fmt.Errorf("fastnet: Control has set %s: %s: leave it out for sockets of the stack's: %w", name, why, errNoDescriptor)
+}
+
+// controlListener runs lc.Control, if there is one, for a socket that is to
+// listen on laddr, a *TCPAddr or a *UDPAddr.
+func (lc *ListenConfig) controlListener(ctx context.Context, network string, laddr Addr) (o socketOptions, err error) {
+	if lc.Control == nil {
+		return o, nil
+	}
+	shadow := net.ListenConfig{Control: func(network, address string, c syscall.RawConn) error {
+		return o.observe(network, c, func() error { return lc.Control(network, address, c) })
+	}}
+	shadow.SetMultipathTCP(false) // it would try twice
+	if _, ok := laddr.(*TCPAddr); ok {
+		return o, notShadow(shadow.Listen(ctx, network, laddr.String()))
+	}
+	return o, notShadow(shadow.ListenPacket(ctx, network, laddr.String()))
+}
+
+// controlDial runs d's Control function, if there is one, for a socket that is to
+// connect to raddr.
+func (d *Dialer) controlDial(ctx context.Context, network string, laddr, raddr Addr) (o socketOptions, err error) {
+	if d.Control == nil && d.ControlContext == nil {
+		return o, nil
+	}
+	shadow := net.Dialer{LocalAddr: laddr, ControlContext: func(ctx context.Context, network, address string, c syscall.RawConn) error {
+		return o.observe(network, c, func() error {
+			if d.ControlContext != nil {
+				return d.ControlContext(ctx, network, address, c)
+			}
+			return d.Control(network, address, c)
+		})
+	}}
+	shadow.SetMultipathTCP(false)
+	return o, notShadow(shadow.DialContext(unhooked(ctx), network, raddr.String()))
+}
+
+// notShadow returns the error inside package net's, nil if that is ours. It
+// closes what package net made without asking the function.
+func notShadow[C interface{ Close() error }](c C, err error) error {
+	if err == nil {
+		c.Close()
+		return os.NewSyscallError("setsockopt", errNoDescriptor)
+	}
+	if err = inner(c, err); err == errShadow {
+		return nil
+	}
+	return err
+}
+
+// tcp sets what was set on the shadow. Keep-alive is package net's to set unless
+// its own setting leaves it alone.
+func (o *socketOptions) tcp(t *stack.TCPOptions, keepAlive bool) {
+	t.ReusePort = o.reusePort
+	t.RcvBuf, t.SndBuf = o.rcvBuf, o.sndBuf
+	t.UserTimeout = o.userTimeout
+	t.TOS, t.TrafficClass = o.tos, o.trafficClass
+	if keepAlive && o.keepAlive != nil {
+		t.KeepAlive = *o.keepAlive
+	}
+}
+
+// inherit sets the options of a connection that the stack has no field for.
+func (o *socketOptions) inherit(s *stack.TCPConn) {
+	if o.linger != nil {
+		s.SetLinger(*o.linger)
+	}
+}
+
+// udp sets what was set on the shadow. The error names an interface that is
+// not the stack's.
+func (o *socketOptions) udp(n *Network, f family, u *stack.UDPOptions) error {
+	u.ReusePort, u.ReuseAddr = o.reusePort, o.reuseAddr || u.ReuseAddr
+	u.RcvBuf, u.SndBuf = o.rcvBuf, o.sndBuf
+	u.TOS, u.TrafficClass = o.tos, o.trafficClass
+	u.TTL, u.HopLimit = o.ttl, o.hopLimit
+	u.NoBroadcast = o.noBroadcast
+	group := 0
+	if f == inet6 {
+		group = 1
+	}
+	u.MulticastTTL, u.NoMulticastLoop = o.groupTTL[group], o.noGroupLoop[group]
+	if index := o.groupIndex[group]; index != 0 {
+		var ok bool
+		if u.MulticastInterface, ok = n.stackIndex(index); !ok {
+			return errOption("IPV6_MULTICAST_IF", "that is no interface of the stack's")
+		}
+	}
+	return nil
+}
+
+// v6 is whether a socket takes IPv6 only, given what package net asks for.
+func (o *socketOptions) v6(only bool) bool {
+	if o.v6only != nil {
+		return *o.v6only
+	}
+	return only
 }

@@ -1,12 +1,12 @@
 package fastnet
 
 import (
-	"fmt"
-	"os"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fastnet-go/fastnet/stack"
 )
 
 // option is a socket option that is read before and after a Control function.
@@ -15,13 +15,13 @@ type option struct {
 	level, opt int
 	read       func(fd, level, opt int) (int, error) // nil: an int
 	// set makes o what the new value says. nil: the stack has no such option.
-	set func(k *shadowKind, o *socketOptions, value int) error
+	set func(udp bool, o *socketOptions, value int) error
 }
 
 // onlyUDP refuses an option that the stack has for datagrams only.
-func onlyUDP(name string, set func(o *socketOptions, value int)) func(*shadowKind, *socketOptions, int) error {
-	return func(k *shadowKind, o *socketOptions, value int) error {
-		if !k.datagram {
+func onlyUDP(name string, set func(o *socketOptions, value int)) func(bool, *socketOptions, int) error {
+	return func(udp bool, o *socketOptions, value int) error {
+		if !udp {
 			return errOption(name, "the stack does not have it for TCP")
 		}
 		set(o, value)
@@ -29,8 +29,8 @@ func onlyUDP(name string, set func(o *socketOptions, value int)) func(*shadowKin
 	}
 }
 
-func always(set func(o *socketOptions, value int)) func(*shadowKind, *socketOptions, int) error {
-	return func(_ *shadowKind, o *socketOptions, value int) error {
+func always(set func(o *socketOptions, value int)) func(bool, *socketOptions, int) error {
+	return func(_ bool, o *socketOptions, value int) error {
 		set(o, value)
 		return nil
 	}
@@ -40,7 +40,7 @@ func always(set func(o *socketOptions, value int)) func(*shadowKind, *socketOpti
 // package net sets itself after Control.
 var noEffect = always(func(*socketOptions, int) {})
 
-func oobOption(flag oobFlags) func(*shadowKind, *socketOptions, int) error {
+func oobOption(flag oobFlags) func(bool, *socketOptions, int) error {
 	return always(func(o *socketOptions, v int) {
 		o.oob &^= flag
 		if v != 0 {
@@ -59,7 +59,7 @@ var options = []option{
 	{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, nil, always(func(o *socketOptions, v int) { o.rcvBuf = v / 2 })},
 	{"SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, nil, always(func(o *socketOptions, v int) { o.sndBuf = v / 2 })},
 	{"SO_BROADCAST", unix.SOL_SOCKET, unix.SO_BROADCAST, nil, always(func(o *socketOptions, v int) { o.noBroadcast = v == 0 })},
-	{"SO_LINGER", unix.SOL_SOCKET, unix.SO_LINGER, readLinger, always(func(o *socketOptions, v int) { o.linger = v })},
+	{"SO_LINGER", unix.SOL_SOCKET, unix.SO_LINGER, readLinger, always(func(o *socketOptions, v int) { o.linger = &v })},
 	{"SO_BUSY_POLL", unix.SOL_SOCKET, unix.SO_BUSY_POLL, nil, noEffect},
 	{"SO_KEEPALIVE", unix.SOL_SOCKET, unix.SO_KEEPALIVE, nil, noEffect}, // keepAlive below
 	{"TCP_KEEPIDLE", unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, nil, noEffect},
@@ -69,7 +69,7 @@ var options = []option{
 	{"TCP_USER_TIMEOUT", unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, nil, always(func(o *socketOptions, v int) { o.userTimeout = time.Duration(v) * time.Millisecond })},
 	{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, nil, always(func(o *socketOptions, v int) { o.tos = uint8(v) })},
 	{"IPV6_TCLASS", unix.IPPROTO_IPV6, unix.IPV6_TCLASS, nil, always(func(o *socketOptions, v int) { o.trafficClass = uint8(max(v, 0)) })},
-	{"IPV6_V6ONLY", unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, nil, always(func(o *socketOptions, v int) { o.v6only = v != 0 })},
+	{"IPV6_V6ONLY", unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, nil, always(func(o *socketOptions, v int) { only := v != 0; o.v6only = &only })},
 	{"IP_BIND_ADDRESS_NO_PORT", unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, nil, noEffect},
 	{"IP_PKTINFO", unix.IPPROTO_IP, unix.IP_PKTINFO, nil, oobOption(oobPktinfo4)},
 	{"IPV6_RECVPKTINFO", unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, nil, oobOption(oobPktinfo6)},
@@ -84,6 +84,7 @@ var options = []option{
 	{"IP_MULTICAST_LOOP", unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, nil, always(func(o *socketOptions, v int) { o.noGroupLoop[0] = v == 0 })},
 	{"IPV6_MULTICAST_LOOP", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, nil, always(func(o *socketOptions, v int) { o.noGroupLoop[1] = v == 0 })},
 
+	{"the address, by bind or connect", 0, 0, readBound, nil},
 	{"SO_BINDTODEVICE", unix.SOL_SOCKET, unix.SO_BINDTODEVICE, readString, nil},
 	{"SO_MARK", unix.SOL_SOCKET, unix.SO_MARK, nil, nil},
 	{"SO_DONTROUTE", unix.SOL_SOCKET, unix.SO_DONTROUTE, nil, nil},
@@ -130,7 +131,7 @@ var options = []option{
 
 // readLinger returns the seconds, or -1 if the option is off.
 func readLinger(fd, level, opt int) (int, error) {
-	l, err := getsockoptLinger(fd, level, opt)
+	l, err := unix.GetsockoptLinger(fd, level, opt)
 	if err != nil || l.Onoff == 0 {
 		return -1, err
 	}
@@ -157,118 +158,66 @@ func readTime(fd, level, opt int) (int, error) {
 
 // snapshot is the value of each option; absent are those that a socket of the
 // kind, or this kernel, does not have.
-func snapshot(fd int) map[string]int {
+func snapshot(c syscall.RawConn) (map[string]int, error) {
 	values := make(map[string]int, len(options))
-	for _, o := range options {
-		read := o.read
-		if read == nil {
-			read = unix.GetsockoptInt
+	err := c.Control(func(descriptor uintptr) {
+		fd := int(descriptor)
+		for i := range options {
+			o := &options[i]
+			read := o.read
+			if read == nil {
+				read = unix.GetsockoptInt
+			}
+			if v, err := read(fd, o.level, o.opt); err == nil {
+				values[o.name] = v
+			}
 		}
-		if v, err := read(fd, o.level, o.opt); err == nil {
-			values[o.name] = v
-		}
-	}
-	return values
+	})
+	return values, err
 }
 
-// shadow makes a shadow, calls hook with it, and returns the options that it
-// then has.
-func (k shadowKind) shadow(hook func(c syscall.RawConn) error) (socketOptions, error) {
-	o := k.options()
-	fd, err := k.open()
-	if err != nil {
-		return o, err
-	}
-	f := os.NewFile(uintptr(fd), "shadow of a socket of fastnet's")
-	defer f.Close()
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return o, err
-	}
-	before := snapshot(fd)
-	if err := hook(raw); err != nil {
-		return o, err
-	}
-	refused := error(nil)
-	if err := raw.Control(func(fd uintptr) { refused = k.readBack(int(fd), before, &o) }); err != nil {
-		return o, fmt.Errorf("fastnet: Control has closed the descriptor: %w", err)
-	}
-	return o, refused
-}
-
-// open makes the kernel socket, with package net's defaults.
-func (k shadowKind) open() (int, error) {
-	domain, typ := unix.AF_INET, unix.SOCK_STREAM
-	if k.family == inet6 {
-		domain = unix.AF_INET6
-	}
-	if k.datagram {
-		typ = unix.SOCK_DGRAM
-	}
-	fd, err := unix.Socket(domain, typ|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	set := func(level, opt int, on bool) {
-		v := 0
-		if on {
-			v = 1
-		}
-		unix.SetsockoptInt(fd, level, opt, v) // package net does not look at it either
-	}
-	if k.family == inet6 {
-		set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, k.v6only)
-	}
-	if k.datagram {
-		set(unix.SOL_SOCKET, unix.SO_BROADCAST, true)
-	}
-	if k.listen || k.multicast {
-		set(unix.SOL_SOCKET, unix.SO_REUSEADDR, true)
-	}
-	return fd, nil
-}
-
-// readBack compares the options with those before and makes the changes o's.
-func (k shadowKind) readBack(fd int, before map[string]int, o *socketOptions) error {
-	if sa, err := unix.Getsockname(fd); err == nil && bound(sa) {
-		return errOption("the address", "the shadow's is not the socket's, so Control must not bind it")
-	}
-	after := snapshot(fd)
+// changed makes what is not as it was before o's.
+func (o *socketOptions) changed(udp bool, before, after map[string]int) error {
 	for i := range options {
 		opt := &options[i]
 		was, had := before[opt.name]
 		is, has := after[opt.name]
-		if !had || !has || was == is {
-			continue
-		}
-		if opt.set == nil {
+		switch {
+		case !had || !has || was == is:
+		case opt.set == nil:
 			return errOption(opt.name, "the stack does not have it")
-		}
-		if err := opt.set(&k, o, is); err != nil {
-			return err
+		default:
+			if err := opt.set(udp, o, is); err != nil {
+				return err
+			}
 		}
 	}
 	for _, name := range []string{"SO_KEEPALIVE", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"} {
 		if before[name] != after[name] {
-			o.keepAliveSet = true
+			o.keepAlive = &stack.KeepAlive{
+				Enable:   after["SO_KEEPALIVE"] != 0,
+				Idle:     time.Duration(after["TCP_KEEPIDLE"]) * time.Second,
+				Interval: time.Duration(after["TCP_KEEPINTVL"]) * time.Second,
+				Count:    after["TCP_KEEPCNT"],
+			}
 		}
-	}
-	if o.keepAliveSet {
-		o.keepAlive.Enable = after["SO_KEEPALIVE"] != 0
-		o.keepAlive.Idle = time.Duration(after["TCP_KEEPIDLE"]) * time.Second
-		o.keepAlive.Interval = time.Duration(after["TCP_KEEPINTVL"]) * time.Second
-		o.keepAlive.Count = after["TCP_KEEPCNT"]
 	}
 	return nil
 }
 
-// bound reports whether an address or a port was chosen.
-func bound(sa unix.Sockaddr) bool {
+// readBound is 1 if an address or a port was chosen: the shadow's would not be
+// the socket's.
+func readBound(fd, _, _ int) (int, error) {
+	sa, err := unix.Getsockname(fd)
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		return sa.Port != 0 || sa.Addr != [4]byte{}
+		if sa.Port != 0 || sa.Addr != [4]byte{} {
+			return 1, err
+		}
 	case *unix.SockaddrInet6:
-		return sa.Port != 0 || sa.Addr != [16]byte{}
+		if sa.Port != 0 || sa.Addr != [16]byte{} {
+			return 1, err
+		}
 	}
-	return false
+	return 0, err
 }

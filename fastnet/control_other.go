@@ -7,7 +7,9 @@ import (
 	"syscall"
 )
 
-// shadow refuses: options are read back on Linux only.
-func (k shadowKind) shadow(func(c syscall.RawConn) error) (socketOptions, error) {
-	return socketOptions{}, os.NewSyscallError("setsockopt", errNoDescriptor)
+// snapshot refuses: options are read back on Linux only.
+func snapshot(syscall.RawConn) (map[string]int, error) {
+	return nil, os.NewSyscallError("setsockopt", errNoDescriptor)
 }
+
+func (o *socketOptions) changed(bool, map[string]int, map[string]int) error { return nil }

@@ -211,6 +211,7 @@ func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr,
 	if err != nil {
 		return nil, dialError(err, l)
 	}
+	set.inherit(s)
 	return newTCPConn(s, network, f, o.KeepAlive), nil
 }
 
@@ -232,12 +233,14 @@ func (n *Network) dialUDP(ctx context.Context, d *Dialer, network string, laddr,
 		return nil, err
 	}
 	var o stack.UDPOptions
-	set.udp(&o)
+	if err := set.udp(n, f, &o); err != nil {
+		return nil, err
+	}
 	s, err := n.host.DialUDP(local, remote, o)
 	if err != nil {
 		return nil, dialError(err, l)
 	}
-	return newUDPConn(s, network, f, network == "udp6", true), nil
+	return n.newUDPConn(s, network, f, set.v6(network == "udp6"), true, set.oob), nil
 }
 
 // dialKernel connects through package net, whose error it takes out of its

@@ -209,11 +209,11 @@ func (n *Network) listenTCP(ctx context.Context, lc *ListenConfig, network strin
 	l := &TCPListener{net: network, family: f, keepAlive: initialKeepAlive(lc.KeepAlive, lc.KeepAliveConfig)}
 	o := stack.ListenOptions{
 		Backlog: n.cfg.Backlog,
-		V6Only:  v6only,
+		V6Only:  set.v6(v6only),
 		TCP:     stack.TCPOptions{KeepAlive: l.keepAlive},
 	}
 	set.tcp(&o.TCP, lc.KeepAlive < 0 && !lc.KeepAliveConfig.Enable)
-	o.ReusePort, l.keepAlive = o.TCP.ReusePort, o.TCP.KeepAlive
+	o.ReusePort, l.keepAlive, l.set = o.TCP.ReusePort, o.TCP.KeepAlive, set
 	open := func(a netip.AddrPort) (*stack.TCPListener, error) {
 		s, err := n.host.ListenTCP(a, o)
 		return s, netError("bind", err)
@@ -268,11 +268,14 @@ func (n *Network) listenUDP(ctx context.Context, lc *ListenConfig, network strin
 	if err != nil {
 		return nil, err
 	}
+	v6only = set.v6(v6only)
 	o := stack.UDPOptions{V6Only: v6only}
-	set.udp(&o)
+	if err := set.udp(n, f, &o); err != nil {
+		return nil, err
+	}
 	s, err := n.host.ListenUDP(local, o)
 	if err != nil {
 		return nil, netError("bind", err)
 	}
-	return newUDPConn(s, network, f, v6only, false), nil
+	return n.newUDPConn(s, network, f, v6only, false, set.oob), nil
 }

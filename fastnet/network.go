@@ -25,6 +25,8 @@ type Network struct {
 	host           *stack.Host // nil: everything goes to package net
 	kernelLoopback bool
 	atClose        []func() error // in reverse order
+	indexOnce      sync.Once
+	indexes        []int // of the interfaces, as programs see them
 
 	mu        sync.Mutex
 	fallbacks map[string]uint64
@@ -258,7 +260,8 @@ func (n *Network) Connections() []stack.TCPInfo {
 	return n.host.Connections()
 }
 
-// Interfaces describes the stack's interfaces.
+// Interfaces describes the stack's interfaces. Their indexes are the stack's own;
+// NetInterfaces has those that programs see.
 func (n *Network) Interfaces() []stack.InterfaceInfo {
 	if n.host == nil {
 		return nil

@@ -23,6 +23,7 @@ type TCPListener struct {
 	net       string
 	family    family
 	keepAlive stack.KeepAlive
+	set       socketOptions // by Control, of accepted connections too
 	laddr     storedAddr[TCPAddr]
 }
 
@@ -67,6 +68,7 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 	case s == nil:
 		return &TCPConn{kernel: k}, nil
 	}
+	l.set.inherit(s)
 	return newTCPConn(s, l.net, l.family, l.keepAlive), nil
 }
 

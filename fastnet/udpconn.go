@@ -19,6 +19,8 @@ type UDPConn struct {
 	family    family
 	v6only    bool
 	connected bool
+	owner     *Network
+	oob       oobFlags // what ReadMsgUDP tells
 	laddr     storedAddr[UDPAddr]
 	raddr     storedAddr[UDPAddr]
 }
@@ -30,8 +32,8 @@ var (
 )
 
 // newUDPConn wraps a socket of the stack's.
-func newUDPConn(s *stack.UDPConn, network string, f family, v6only, connected bool) *UDPConn {
-	c := &UDPConn{stack: s, net: network, family: f, v6only: v6only, connected: connected}
+func (n *Network) newUDPConn(s *stack.UDPConn, network string, f family, v6only, connected bool, oob oobFlags) *UDPConn {
+	c := &UDPConn{stack: s, owner: n, net: network, family: f, v6only: v6only, connected: connected, oob: oob}
 	storeUDP(&c.laddr, f, s.LocalAddr())
 	if connected {
 		storeUDP(&c.raddr, f, s.RemoteAddr())

@@ -15,7 +15,7 @@ import (
 type cache struct{ dir string }
 
 // openCache uses dir, or the user's cache folder.
-func openCache(dir string, t toolchain, race bool) (cache, error) {
+func openCache(dir string, t toolchain, race, long bool) (cache, error) {
 	if dir == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
@@ -26,6 +26,9 @@ func openCache(dir string, t toolchain, race bool) (cache, error) {
 	kind := t.version + "-" + strings.ReplaceAll(t.target, "/", "-")
 	if race {
 		kind += "-race"
+	}
+	if long {
+		kind += "-long"
 	}
 	c := cache{filepath.Join(dir, kind)}
 	return c, os.MkdirAll(c.dir, 0o755)

@@ -24,6 +24,7 @@ type goTest struct {
 	overlay string   // path; empty: the package as it is
 	env     []string // besides the process's own
 	race    bool
+	long    bool // with the tests that -short leaves out
 	timeout time.Duration
 	only    []string // top-level tests; nil: all
 	flags   []string // further ones
@@ -81,11 +82,14 @@ type event struct {
 // once runs the tests but those in skip. ended is false when the process died
 // before the last one.
 func (g goTest) once(ctx context.Context, skip []string) (r *results, ended bool, err error) {
-	args := []string{"test", "-json", "-vet=off", "-short", "-count=1", "-timeout", g.timeout.String()}
+	args := []string{"test", "-json", "-vet=off", "-count=1", "-timeout", g.timeout.String()}
 	if g.overlay != "" {
 		args = append(args, "-overlay", g.overlay)
 	}
 	args = append(args, g.flags...)
+	if !g.long {
+		args = append(args, "-short")
+	}
 	if g.race {
 		args = append(args, "-race")
 	}

@@ -27,6 +27,7 @@ type options struct {
 	only     []string
 	fresh    bool
 	race     bool
+	long     bool
 	verbose  bool
 	keep     bool
 	attempts int
@@ -66,6 +67,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	f.StringVar(&o.cacheDir, "cache", "", "the folder for the results of the unmodified tests; default the user's cache folder")
 	f.BoolVar(&o.fresh, "fresh", false, "run the unmodified tests even if their results are cached")
 	f.BoolVar(&o.race, "race", false, "run the tests with the race detector")
+	f.BoolVar(&o.long, "long", false, "run the tests that -short leaves out too")
 	f.BoolVar(&o.verbose, "v", false, "print what the lost tests said")
 	f.BoolVar(&o.keep, "keep", false, "keep the temporary folder, and print its name")
 	f.IntVar(&o.attempts, "attempts", 2, "how often a lost test is run before it counts as lost")
@@ -92,7 +94,7 @@ func compare(ctx context.Context, o options, stdout io.Writer) (ok bool, err err
 	if err != nil {
 		return false, err
 	}
-	cached, err := openCache(o.cacheDir, tools, o.race)
+	cached, err := openCache(o.cacheDir, tools, o.race, o.long)
 	if err != nil {
 		return false, err
 	}
@@ -120,7 +122,7 @@ func compare(ctx context.Context, o options, stdout io.Writer) (ok bool, err err
 	fmt.Fprintf(stdout, "%s %s, FASTNET=%s\n", tools.version, tools.target, o.network)
 	t := tally{out: stdout, verbose: o.verbose}
 	for _, s := range o.suites {
-		plain := goTest{dir: tools.src(), pkg: s.pkg, timeout: s.timeout, race: o.race}
+		plain := goTest{dir: tools.src(), pkg: s.pkg, timeout: s.timeout, race: o.race, long: o.long}
 		changed := plain
 		changed.dir, changed.overlay, changed.only = shadow.src(), path, o.only
 		changed.env = append(shadow.environ(), "FASTNET="+o.network)

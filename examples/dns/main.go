@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -46,7 +47,10 @@ func demo(client *fastnet.Network, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "example.test. %q\n", text)
-	_, err = resolver.LookupTXT(ctx, "nowhere.test.")
-	fmt.Fprintln(out, err)
+	var none *fastnet.DNSError
+	if _, err = resolver.LookupTXT(ctx, "nowhere.test."); !errors.As(err, &none) {
+		return err
+	}
+	fmt.Fprintln(out, none.Name, none.Err)
 	return nil
 }

@@ -15,13 +15,11 @@ func TestDemo(t *testing.T) {
 	require.NoError(t, err)
 	var out strings.Builder
 	require.NoError(t, demo(client, &out))
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	require.Equal(t, []string{
-		"www.example.test. ip4 [192.0.2.80]",
-		"www.example.test. ip6 [2001:db8::80]",
-		`example.test. ["names from fastnet"]`,
-	}, lines[:3])
-	require.Regexp(t, "^lookup nowhere.test.*: no such host$", lines[3])
+	require.Equal(t, `www.example.test. ip4 [192.0.2.80]
+www.example.test. ip6 [2001:db8::80]
+example.test. ["names from fastnet"]
+nowhere.test. no such host
+`, out.String())
 }
 
 // query is a message with one question.

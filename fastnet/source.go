@@ -3,6 +3,7 @@ package fastnet
 import (
 	"net/netip"
 
+	"github.com/fastnet-go/fastnet/stack"
 	"github.com/fastnet-go/fastnet/stack/route"
 )
 
@@ -19,6 +20,31 @@ func (n *Network) owns(a netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// replyFrom is the address of the host's that answers a datagram (RFC 1122
+// section 4.1.3.5): where that went to a group or was a broadcast, the first of
+// the interface.
+func (n *Network) replyFrom(info *stack.DatagramInfo) netip.Addr {
+	for _, i := range n.host.Interfaces() {
+		if i.Index != info.Interface {
+			continue
+		}
+		first := netip.IPv4Unspecified()
+		for _, p := range i.Addrs {
+			if p.Addr() == info.To || i.Loopback && info.To.IsLoopback() {
+				return info.To
+			}
+			if p.Addr().Is4() && first.IsUnspecified() {
+				first = p.Addr()
+			}
+		}
+		if !info.To.IsMulticast() && n.owns(info.To) { // another interface's
+			return info.To
+		}
+		return first
+	}
+	return info.To
 }
 
 // sortDestinations puts the addresses of a peer in the order in which to try

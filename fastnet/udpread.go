@@ -82,8 +82,11 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err
 	return n, c.family.mapTo(addr), nil
 }
 
-// ReadMsgUDP reads a datagram with its flags. The stack has no out-of-band
-// data yet: oobn is 0.
+// ReadMsgUDP reads a datagram with its flags and control messages: on Linux
+// those that a Control function has asked for with IP_PKTINFO, IPV6_RECVPKTINFO,
+// IP_RECVTOS, IPV6_RECVTCLASS (ECN is in both), IP_RECVTTL and IPV6_RECVHOPLIMIT,
+// in the kernel's format. Interface indexes are those of function Interfaces. A
+// message that does not fit is left out, where the kernel cuts it.
 func (c *UDPConn) ReadMsgUDP(b, oob []byte) (n, oobn, flags int, addr *UDPAddr, err error) {
 	var ap netip.AddrPort
 	n, oobn, flags, ap, err = c.ReadMsgUDPAddrPort(b, oob)
@@ -101,7 +104,7 @@ func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr ne
 	if c.stack == nil {
 		return c.kernel.ReadMsgUDPAddrPort(b, oob)
 	}
-	n, full, src, err := c.stack.ReadFrom(b)
+	n, full, src, info, err := c.stack.ReadMsg(b)
 	if err != nil {
 		// Package net returns the family's zero address with an error.
 		none := netip.IPv4Unspecified()
@@ -110,8 +113,11 @@ func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr ne
 		}
 		return n, 0, 0, netip.AddrPortFrom(none, 0), c.opError("read", "recvmsg", c.remote(), err)
 	}
-	if full > n {
-		flags = msgTrunc
+	if c.oob != 0 {
+		oobn, flags = c.putControl(oob, &info)
 	}
-	return n, 0, flags, c.family.mapTo(src), nil
+	if full > n {
+		flags |= msgTrunc
+	}
+	return n, oobn, flags, c.family.mapTo(src), nil
 }

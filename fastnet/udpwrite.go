@@ -3,6 +3,8 @@ package fastnet
 import (
 	"net/netip"
 	"syscall"
+
+	"github.com/fastnet-go/fastnet/stack"
 )
 
 // addrPortAddr is the Addr of errors about a netip.AddrPort.
@@ -77,7 +79,9 @@ func (c *UDPConn) WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
 }
 
 // WriteMsgUDP sends a datagram to addr, or on a connected socket, with a nil
-// addr, to its peer. The stack takes no out-of-band data yet.
+// addr, to its peer. On Linux oob may hold IP_PKTINFO, IPV6_PKTINFO (source address
+// and interface), IP_TOS, IPV6_TCLASS (ECN included), IP_TTL and IPV6_HOPLIMIT;
+// anything else is EINVAL.
 func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *UDPAddr) (n, oobn int, err error) {
 	if !c.ok() {
 		return 0, 0, syscall.EINVAL
@@ -96,7 +100,10 @@ func (c *UDPConn) WriteMsgUDP(b, oob []byte, addr *UDPAddr) (n, oobn int, err er
 	if err != nil {
 		err = c.opError("write", "sendmsg", opAddr(addr), err)
 	}
-	return n, 0, err
+	if err == nil {
+		oobn = len(oob)
+	}
+	return n, oobn, err
 }
 
 // WriteMsgUDPAddrPort is WriteMsgUDP with another type of address; no address
@@ -119,18 +126,35 @@ func (c *UDPConn) WriteMsgUDPAddrPort(b, oob []byte, addr netip.AddrPort) (n, oo
 	if err != nil {
 		err = c.opError("write", "sendmsg", addrPortAddr{addr}, err)
 	}
-	return n, 0, err
+	if err == nil {
+		oobn = len(oob)
+	}
+	return n, oobn, err
 }
 
 func (c *UDPConn) writeMsg(b, oob []byte, dst netip.AddrPort) (int, error) {
+	if len(oob) == 0 && dst.IsValid() {
+		return c.send("sendmsg", b, dst)
+	}
+	if c.v6only && dst.Addr().Is4In6() {
+		return 0, netError("sendmsg", syscall.ENETUNREACH)
+	}
+	o := stack.SendOptions{TOS: -1}
+	if dst.IsValid() {
+		dst = unmap(toLocal(dst))
+	}
 	if len(oob) > 0 {
-		return 0, syscall.ENOTSUP
+		to := dst.Addr()
+		if !dst.IsValid() {
+			to = c.stack.RemoteAddr().Addr()
+		}
+		var err error
+		if o, err = c.parseControl(oob, to.Is4()); err != nil {
+			return 0, netError("sendmsg", err)
+		}
 	}
-	if !dst.IsValid() {
-		n, err := c.stack.Write(b)
-		return n, netError("sendmsg", err)
-	}
-	return c.send("sendmsg", b, dst)
+	n, err := c.stack.WriteMsg(b, dst, o)
+	return n, netError("sendmsg", err)
 }
 
 // send sends a datagram to an address as the socket's family has it.

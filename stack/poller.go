@@ -221,10 +221,13 @@ func (w *worker) run() {
 		n := w.work()
 		if n > 0 {
 			idle = 0
-		} else if idle++; idle > cfg.IdleRounds && !cfg.Busy {
-			w.idle(timer)
+		} else if idle++; idle > cfg.IdleRounds {
 			idle = 0
-			continue
+			if !cfg.Busy {
+				w.idle(timer)
+				continue
+			}
+			w.flush()
 		}
 		w.yield()
 	}
@@ -313,22 +316,30 @@ func (w *worker) idle(timer *time.Timer) {
 	w.parked.Store(false)
 }
 
-// park makes everything ready for a sleep, and returns for how long: 0 if there
-// is something to do. From parked on, who makes work wakes the worker.
-func (w *worker) park() time.Duration {
-	qs := *w.queues.Load()
-	hs := *w.hosts.Load()
-	w.tick()
-	for _, q := range qs {
+// flush sends what waited for more to come.
+func (w *worker) flush() {
+	for _, q := range *w.queues.Load() {
 		q.flushAcks()
 		q.kickNow()
 	}
+}
+
+// park makes everything ready for a sleep, and returns for how long: 0 if there
+// is something to do. From parked on, who makes work wakes the worker.
+func (w *worker) park() time.Duration {
+	queues, hosts := w.queues.Load(), w.hosts.Load()
+	qs, hs := *queues, *hosts
+	w.tick()
+	w.flush()
 	for _, h := range hs {
 		if h.parkUntil.Load() != int64(Never) {
 			h.parkUntil.Store(int64(Never))
 		}
 	}
 	w.parked.Store(true)
+	if w.queues.Load() != queues || w.hosts.Load() != hosts {
+		return 0 // who added to them just now found no sleep to end
+	}
 	wait := Never
 	for _, h := range hs {
 		if next := h.wheel.Next(); next != Never {

@@ -14,8 +14,7 @@ type Port struct {
 	wire   *Wire
 	index  int
 	mac    nic.MAC
-	small  *nic.Pool // frames of up to the MTU
-	large  *nic.Pool // super-segments; nil without TSO
+	pools  []*nic.Pool // by the size of their buffers, the smallest first
 	queues []*queue
 	closed atomic.Bool
 
@@ -32,31 +31,43 @@ func newPort(w *Wire, index int) (*Port, error) {
 	p := &Port{wire: w, index: index}
 	// Locally administered, unicast (IEEE 802 section 8.4).
 	p.mac = nic.MAC{0x02, 'f', 'n', 0, 0, byte(index + 1)}
-	const headroom = 64
-	var err error
-	p.small, err = nic.NewPool(nic.PoolConfig{
-		BufferSize: (headroom + ethernetHeader + w.cfg.MTU + 63) &^ 63,
-		Headroom:   headroom,
-		Max:        w.cfg.Pool,
-	})
-	if err != nil {
-		return nil, err
+	sizes := []int{w.cfg.MTU}
+	if w.cfg.MTU > smallMTU {
+		sizes = []int{smallMTU, w.cfg.MTU}
 	}
-	if w.cfg.TSO {
-		p.large, err = nic.NewPool(nic.PoolConfig{
-			BufferSize: (headroom + maxSuper + 63) &^ 63,
-			Headroom:   headroom,
-			Max:        max(16, w.cfg.Pool/16),
-			Slab:       4,
-		})
+	if w.cfg.TSO && w.cfg.MTU < maxPacket {
+		sizes = append(sizes, maxPacket)
+	}
+	for _, size := range sizes {
+		l, err := newPool(size, w.cfg.Pool)
 		if err != nil {
 			return nil, err
 		}
+		p.pools = append(p.pools, l)
 	}
 	for i := range w.cfg.Queues {
 		p.queues = append(p.queues, &queue{port: p, index: i, rx: newRing(w.cfg.Ring)})
 	}
 	return p, nil
+}
+
+// smallMTU is the size of packet for which a port has buffers even if its MTU is
+// larger: an acknowledgement should not take 64 KiB of memory.
+const smallMTU = 1500
+
+// newPool returns a pool for frames with packets of up to size bytes. Buffers
+// that are much larger than usual are fewer.
+func newPool(size, most int) (*nic.Pool, error) {
+	const headroom = 64
+	cfg := nic.PoolConfig{
+		BufferSize: (headroom + ethernetHeader + size + 63) &^ 63,
+		Headroom:   headroom,
+		Max:        most,
+	}
+	if size > 16<<10 {
+		cfg.Max, cfg.Slab = max(16, most/16), 4
+	}
+	return nic.NewPool(cfg)
 }
 
 // Info implements nic.Device.
@@ -142,20 +153,19 @@ func (p *Port) Close() error {
 // InUse is the number of the port's own buffers that somebody holds at the
 // moment.
 func (p *Port) InUse() int {
-	n := p.small.InUse()
-	if p.large != nil {
-		n += p.large.InUse()
+	n := 0
+	for _, l := range p.pools {
+		n += l.InUse()
 	}
 	return n
 }
 
 // alloc returns a packet from the pool that fits size, nil if that is empty.
 func (p *Port) alloc(size int) *nic.Packet {
-	if size <= p.small.Room() {
-		return p.small.Get()
-	}
-	if p.large != nil && size <= p.large.Room() {
-		return p.large.Get()
+	for _, l := range p.pools {
+		if size <= l.Room() {
+			return l.Get()
+		}
 	}
 	return nil
 }

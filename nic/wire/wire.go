@@ -16,8 +16,12 @@ import (
 // ethernetHeader is the length of an Ethernet header with one VLAN tag.
 const ethernetHeader = 18
 
-// maxSuper is the largest super-segment: an IP packet of 64 KiB in its frame.
-const maxSuper = 65535 + ethernetHeader
+// maxPacket is the largest IP packet, and maxSuper a super-segment of that size in
+// its frame.
+const (
+	maxPacket = 65535
+	maxSuper  = maxPacket + ethernetHeader
+)
 
 // Config describes a wire. The zero value of a field takes its default.
 type Config struct {

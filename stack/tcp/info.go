@@ -97,7 +97,7 @@ func (c *Conn) SetMSS(mss int) {
 		return // negotiate does the rest
 	}
 	c.cw.MSS = uint32(c.payloadMSS())
-	if c.una == c.nxt || c.phase == phaseLoss || c.state == StateSynReceived {
+	if c.una == c.nxt || c.state == StateSynReceived {
 		return
 	}
 	c.phase = phaseLoss

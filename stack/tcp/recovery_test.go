@@ -349,6 +349,9 @@ func TestSetMSS(t *testing.T) {
 	h.sends(". 1:601(600) ack 1", ". 601:1201(600) ack 1", ". 1201:1801(600) ack 1",
 		". 1801:2401(600) ack 1", "P. 2401:3001(600) ack 1")
 	require.Equal(t, 10_000, h.c.Info().Cwnd, "no sign of congestion")
+	h.c.SetMSS(500) // before the first is repaired: a path narrows more than once
+	h.max = 500
+	require.Equal(t, ". 1:501(500) ack 1", h.out()[0])
 	h.c.SetMSS(1)
 	require.Equal(t, MinMSS, h.c.Info().SndMSS)
 }

@@ -32,7 +32,7 @@ func (c *Conn) arm(now time.Duration) {
 // rearm restarts the retransmission timer, or stops it when nothing is in
 // flight (RFC 6298 sections 5.2 and 5.3).
 func (c *Conn) rearm(now time.Duration) {
-	c.persist, c.probeDue = false, false
+	c.persist = false
 	if c.una == c.nxt {
 		c.rtxAt = Never
 		return

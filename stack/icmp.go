@@ -246,7 +246,7 @@ type icmpReport struct {
 // one takes the place of one that nobody has looked at.
 func (c *TCPConn) report(r icmpReport) {
 	c.backlogMu.Lock()
-	c.icmp = r
+	c.icmp = &r
 	c.backlogMu.Unlock()
 	c.signal(pendingICMP)
 }
@@ -256,8 +256,9 @@ func (c *TCPConn) report(r icmpReport) {
 func (c *TCPConn) takeReport(now time.Duration) {
 	c.backlogMu.Lock()
 	r := c.icmp
+	c.icmp = nil
 	c.backlogMu.Unlock()
-	if c.gone || !c.core.Quoted(r.seq) {
+	if r == nil || c.gone || !c.core.Quoted(r.seq) {
 		return
 	}
 	if r.errno != 0 {

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"math"
 	"time"
 
 	"github.com/fastnet-go/fastnet/stack/tcp"
@@ -100,7 +101,7 @@ func (c *TCPConn) CloseRead() error {
 // it goes out in the background, the default. 0: it is dropped and the peer
 // gets a RST. Positive: after so many seconds it is dropped.
 func (c *TCPConn) SetLinger(seconds int) error {
-	return c.set(func(time.Duration) { c.linger = seconds })
+	return c.set(func(time.Duration) { c.linger = int32(min(seconds, math.MaxInt32)) })
 }
 
 // endLinger drops what the peer has not acknowledged in time. If it has it all
@@ -127,11 +128,12 @@ type KeepAlive = tcp.KeepAlive
 // takes the default, a negative one leaves what was set before.
 func (c *TCPConn) SetKeepAliveConfig(k KeepAlive) error {
 	return c.set(func(now time.Duration) {
-		c.keepAlive.Enable = k.Enable
-		replace(&c.keepAlive.Idle, k.Idle, defaultKeepAlive.Idle)
-		replace(&c.keepAlive.Interval, k.Interval, defaultKeepAlive.Interval)
-		replace(&c.keepAlive.Count, k.Count, defaultKeepAlive.Count)
-		c.core.SetKeepAlive(c.keepAlive)
+		alive := c.core.KeepAlive()
+		alive.Enable = k.Enable
+		replace(&alive.Idle, k.Idle, defaultKeepAlive.Idle)
+		replace(&alive.Interval, k.Interval, defaultKeepAlive.Interval)
+		replace(&alive.Count, k.Count, defaultKeepAlive.Count)
+		c.core.SetKeepAlive(alive)
 		c.arm()
 	})
 }

@@ -22,11 +22,10 @@ var ErrWouldBlock = errors.New("operation would block")
 // TCPConn is a TCP socket that is connected, or about to be. Its methods may be
 // called from any goroutine; concurrent Writes do not mix their bytes.
 type TCPConn struct {
-	host          *Host
-	key           tuple
-	local, remote netip.AddrPort
-	listener      *TCPListener // who accepts it; nil of a dialled one
-	home          *queue       // where its packets come from
+	host     *Host
+	key      tuple
+	listener *TCPListener // who accepts it; nil of a dialled one
+	home     *queue       // where its packets come from
 
 	mu      sync.Mutex // the connection's lock: see conn_lock.go
 	pending atomic.Uint32
@@ -41,8 +40,8 @@ type TCPConn struct {
 	tos         uint8  // or traffic class
 	pseudo      uint16 // sum of the pseudo-header without its length
 	ipSum       uint16 // sum of hdr's IPv4 header
-	mtu         int    // the path's, as far as the state machine knows
-	batch       [8]*nic.Packet
+	mtu         int32  // the path's, as far as the state machine knows
+	batch       [4]*nic.Packet
 	timer       timer.Timer
 	wantOutput  bool // Next may have something
 	stalled     bool // on the queue's list of stalled connections
@@ -52,14 +51,13 @@ type TCPConn struct {
 	released    bool // closed by the application
 	sendErr     error
 	lingerUntil time.Duration
-	linger      int // seconds; -1: not set
+	linger      int32 // seconds; -1: not set
 	config      *tcp.Config
-	keepAlive   KeepAlive
 
 	backlogMu                sync.Mutex
 	backlogHead, backlogTail *nic.Packet
-	backlogLen               int
-	icmp                     icmpReport // under backlogMu
+	backlogLen               int32
+	icmp                     *icmpReport // under backlogMu
 
 	rq receiveQueue
 	wq writeQueue
@@ -74,10 +72,9 @@ const (
 
 // newConn makes a connection with the tuple that local and remote make, on p.
 func (h *Host) newConn(local, remote netip.AddrPort, p path, o *TCPOptions) *TCPConn {
-	c := &TCPConn{host: h, local: local, remote: remote, path: p, home: p.q, linger: -1}
+	c := &TCPConn{host: h, path: p, home: p.q, linger: -1}
 	c.key = h.tupleOf(local, remote, p.iface)
 	c.config = h.tcpConfig(o)
-	c.keepAlive = c.config.KeepAlive
 	c.rq.init(c.config.RcvBuf)
 	c.wq.init(c)
 	if c.tos = o.TOS &^ ecnMask; p.dst.Is6() {
@@ -115,15 +112,15 @@ func (c *TCPConn) setPath() {
 
 // init is what the state machine of a connection begins with.
 func (c *TCPConn) init(now time.Duration) tcp.Init {
-	c.mtu = c.path.mtu()
-	mss := c.mtu - int(c.hdrLen) + header.EthernetLen - header.TCPMinLen
+	c.mtu = int32(c.path.mtu())
+	mss := int(c.mtu) - int(c.hdrLen) + header.EthernetLen - header.TCPMinLen
 	var assume uint16
 	if c.path.dst.Is6() {
 		assume = 1220
 	}
 	return tcp.Init{
-		ISS:      tcp.ISS(&c.host.secret, c.local, c.remote, now),
-		TSOffset: tcp.TSOffset(&c.host.secret, netip.AddrPortFrom(c.local.Addr(), 0), netip.AddrPortFrom(c.remote.Addr(), 0)),
+		ISS:      tcp.ISS(&c.host.secret, c.LocalAddr(), c.RemoteAddr(), now),
+		TSOffset: tcp.TSOffset(&c.host.secret, netip.AddrPortFrom(fromAddr(c.key.local), 0), netip.AddrPortFrom(fromAddr(c.key.remote), 0)),
 		RcvMSS:   uint16(min(mss, 65535)),
 		SndMSS:   uint16(min(mss, 65535)),
 		// Of a peer that states none (RFC 9293 section 3.7.1).
@@ -132,10 +129,18 @@ func (c *TCPConn) init(now time.Duration) tcp.Init {
 }
 
 // LocalAddr is the connection's own address.
-func (c *TCPConn) LocalAddr() netip.AddrPort { return c.local }
+func (c *TCPConn) LocalAddr() netip.AddrPort { return c.addrPort(c.key.local, c.key.localPort) }
 
 // RemoteAddr is the peer's address.
-func (c *TCPConn) RemoteAddr() netip.AddrPort { return c.remote }
+func (c *TCPConn) RemoteAddr() netip.AddrPort { return c.addrPort(c.key.remote, c.key.remotePort) }
+
+func (c *TCPConn) addrPort(a addr, port uint16) netip.AddrPort {
+	ip := fromAddr(a)
+	if c.key.scope != 0 {
+		ip = ip.WithZone(c.home.iface.name)
+	}
+	return netip.AddrPortFrom(ip, port)
+}
 
 // pollOnce lets a goroutine that waits for the connection do the poller's work,
 // or lets others run.
@@ -327,7 +332,7 @@ type TCPInfo struct {
 // Info returns a snapshot of the connection.
 func (c *TCPConn) Info() TCPInfo {
 	c.lock()
-	i := TCPInfo{Local: c.local, Remote: c.remote, Interface: c.path.iface.name, Info: c.core.Info()}
+	i := TCPInfo{Local: c.LocalAddr(), Remote: c.RemoteAddr(), Interface: c.path.iface.name, Info: c.core.Info()}
 	c.unlock()
 	c.rq.mu.Lock()
 	i.Received = c.rq.bytes

@@ -145,7 +145,7 @@ func (h *Host) dialFrom(p path, port uint16, remote netip.AddrPort, o *TCPOption
 		if c == nil {
 			c = h.newConn(local, remote, p, o)
 		} else {
-			c.local, c.key = local, k
+			c.key = k
 		}
 		now := h.now()
 		init := c.init(now)

@@ -395,7 +395,7 @@ func (l *TCPListener) Close() error {
 		l.deadline.Stop()
 	}
 	opening := slices.SortedFunc(maps.Keys(l.opening), func(a, b *TCPConn) int { // so that a simulation can be replayed
-		return a.remote.Compare(b.remote)
+		return a.RemoteAddr().Compare(b.RemoteAddr())
 	})
 	conns := append(l.queue, opening...)
 	l.queue = nil

@@ -19,8 +19,8 @@ func (c *TCPConn) output(now time.Duration) {
 	if c.path.gen != c.host.generation() {
 		c.reroute()
 	}
-	if m := c.path.mtu(); m < c.mtu { // the interface's has shrunk, or the route changed
-		c.mtu = m
+	if m := c.path.mtu(); m < int(c.mtu) { // the interface's has shrunk, or the route changed
+		c.mtu = int32(m)
 		c.core.SetMSS(m - int(c.hdrLen) + header.EthernetLen - header.TCPMinLen)
 	}
 	c.syncWindow()
@@ -87,7 +87,7 @@ func (c *TCPConn) maxPayload() int {
 // reroute looks the path up again after the routing table has changed. A
 // connection without a route keeps the old path until it times out.
 func (c *TCPConn) reroute() {
-	dst := c.remote.Addr()
+	dst := fromAddr(c.key.remote)
 	if c.key.scope != 0 {
 		dst = dst.WithZone(c.path.iface.name)
 	}

@@ -124,6 +124,14 @@ func TestAbort(t *testing.T) {
 	}
 }
 
+// A connection that has sent 2^32 octets is where it began.
+func TestAbortAtTheInitialSequenceNumber(t *testing.T) {
+	h := newHost(t, plain).connect()
+	h.c.iss = h.c.nxt
+	h.c.Abort(h.now)
+	require.Len(t, h.out(), 1)
+}
+
 func TestAbortReleasesData(t *testing.T) {
 	h := newHost(t, plain).connect()
 	h.write(100_000)
@@ -184,6 +192,7 @@ func TestTimeWaitRecord(t *testing.T) {
 			{"an ACK in order", h.segment(A, 2, 0, 2), TimeWaitDrop},
 			{"old data", h.segment(A, 1, 1, 2), TimeWaitAck},
 			{"FIN again", h.segment(F|A, 1, 0, 2), TimeWaitRestart},
+			{"FIN of another time", h.segment(F|A, 0, 0, 2), TimeWaitAck},
 			{"an old SYN", h.segment(S, 1, 0, 0), TimeWaitAck},
 			{"the very next SYN", h.segment(S, 2, 0, 0), TimeWaitAck},
 			{"a new SYN", h.segment(S, 3, 0, 0), TimeWaitReopen},

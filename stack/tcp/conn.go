@@ -125,6 +125,7 @@ type Conn struct {
 
 	// Receive sequence space.
 	irs, rcvNxt, rcvEdge Seq
+	rcvShown             Seq // right edge as the peer last read it: rcvEdge, or less than a unit before
 	lastAck              Seq
 	rcvFinSeq            Seq
 	rcvSpace             uint32

@@ -95,6 +95,7 @@ func (c *Conn) AcceptCookie(cfg *Config, init Init, syn *Segment, now time.Durat
 	c.nxt = c.iss + 1
 	c.lastAck = c.rcvNxt
 	_, c.rcvEdge = c.synWindow()
+	c.rcvShown = c.rcvEdge
 }
 
 // negotiate takes the parameters of the peer's SYN or SYN-ACK.
@@ -104,6 +105,7 @@ func (c *Conn) negotiate(syn *Segment, now time.Duration) {
 	wnd := c.rcvEdge - c.rcvNxt // of a SYN of ours, before there was an irs
 	c.rcvNxt = syn.Seq + 1
 	c.rcvEdge = c.rcvNxt + wnd
+	c.rcvShown = c.rcvEdge
 	c.lastAck = c.rcvNxt
 	c.lastRcv = now
 

@@ -193,6 +193,18 @@ func TestPartialACKDeflates(t *testing.T) {
 	require.Equal(t, uint32(0), h.c.pipe-1000, "of five segments, five have arrived; and one was sent again")
 }
 
+// A partial ACK has the next segment sent at once, whatever is in the network.
+func TestPartialACKRetransmitsAtOnce(t *testing.T) {
+	h := newHost(t, plain).connect()
+	h.flight(10)
+	for range 3 {
+		h.in(A, 1, 0, 1)
+	}
+	h.sends(". 1:1001(1000) ack 1")
+	h.in(A, 1, 0, 1001)
+	h.sends(". 1001:2001(1000) ack 1")
+}
+
 // An application that has let go waits for a peer that is alive, but not for
 // ever; for one that is silent less.
 func TestOrphanBehindAClosedWindow(t *testing.T) {

@@ -5,7 +5,7 @@ import "time"
 // Sent tells that the segment of the latest Next is on its way.
 func (c *Conn) Sent(seg *Segment, now time.Duration) {
 	if seg.Flags&flagACK != 0 && seg.kind != segRST {
-		c.lastAck = seg.Ack
+		c.lastAck, c.rcvShown = seg.Ack, seg.edge
 		if c.rcvEdge.LessThan(seg.edge) {
 			c.rcvEdge = seg.edge
 		}

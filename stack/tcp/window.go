@@ -24,9 +24,7 @@ func (c *Conn) window() (field uint16, edge Seq) {
 	held := uint32(c.rcvEdge - c.rcvNxt)
 	wnd := held
 	unit := uint32(1) << c.rcvShift
-	// Receiver's silly window avoidance (RFC 9293 section 3.8.6.2.2): the edge
-	// moves by a full segment or half of the buffer, or not at all.
-	if c.rcvSpace > held && c.rcvSpace-held >= min(uint32(c.rcvMSS), uint32(c.rcvBuf)/2) {
+	if c.worthOpening() {
 		// A buffer of less than a unit must not read as closed for ever.
 		wnd = max(c.rcvSpace&^(unit-1), held, unit)
 	}
@@ -43,6 +41,16 @@ func (c *Conn) window() (field uint16, edge Seq) {
 	wnd = min(wnd, 0xffff<<c.rcvShift)
 	return uint16(wnd >> c.rcvShift), c.rcvNxt + Seq(wnd)
 }
+
+// worthOpening is the receiver's silly window avoidance (RFC 9293 section
+// 3.8.6.2.2): the edge moves by a full segment or half of the buffer, or not at
+// all.
+func (c *Conn) worthOpening() bool {
+	return int(c.rcvSpace)-c.shown() >= max(min(int(c.rcvMSS), int(c.rcvBuf)/2), 1)
+}
+
+// shown is how many octets the peer may send as far as it knows.
+func (c *Conn) shown() int { return max(c.rcvShown.Sub(c.rcvNxt), 0) }
 
 // synWindow is window for a segment with SYN: never scaled (RFC 7323 section
 // 2.2).
@@ -63,13 +71,12 @@ func (c *Conn) WindowUpdateDue() bool {
 		return false
 	}
 	_, edge := c.window()
-	opens := edge.Sub(c.rcvEdge)
-	if opens <= 0 {
+	opens := edge.Sub(c.rcvShown)
+	if opens <= 0 || !c.worthOpening() {
 		return false
 	}
-	held := c.rcvEdge.Sub(c.rcvNxt)
-	if held < int(c.rcvMSS)+1<<c.rcvShift {
-		return true // the peer, which sees up to a unit less, may be waiting
+	if c.shown() < int(c.rcvMSS) {
+		return true // the peer may be waiting
 	}
 	return opens >= 2*int(c.rcvMSS) && opens >= int(c.rcvBuf)/4
 }

@@ -21,7 +21,7 @@ func TestWindowProbes(t *testing.T) {
 	for i := range 40 {
 		h.fire()
 		h.sends(". 3000:3000(0) ack 1") // an old sequence number, and no octet that might be taken
-		h.in(A, 1, 0, 3001, win(0)) // answered: it never gives up
+		h.in(A, 1, 0, 3001, win(0))     // answered: it never gives up
 		h.sends()
 		if i > 10 {
 			require.LessOrEqual(t, h.c.Deadline()-h.now, h.cfg.MaxRTO)

@@ -16,7 +16,7 @@ const firstIndex = 1 << 30
 // same time, under the same name.
 var sharedDrivers = []string{"tap", "afpacket", "afxdp"}
 
-// netIndexes are the indexes that programs see, by the stack's less one.
+// findIndexes finds the indexes that programs see, by the stack's less one.
 func (n *Network) findIndexes() []int {
 	var indexes []int
 	for _, i := range n.host.Interfaces() {
@@ -32,6 +32,7 @@ func (n *Network) findIndexes() []int {
 			}
 		}
 		indexes = append(indexes, index)
+		n.ifaceAddrs = append(n.ifaceAddrs, i.Addrs)
 	}
 	return indexes
 }

@@ -15,11 +15,29 @@ import (
 // with the same meaning. Its methods use the default network;
 // Network.ListenWith and ListenPacketWith use another one.
 //
-// For a socket of the stack's, Control gets a socket of the kernel's that is
-// never bound; of what it sets there, the following takes effect (Linux only):
-// SO_REUSEPORT, SO_RCVBUF, SO_SNDBUF, IP_TOS, IPV6_TCLASS, for UDP SO_REUSEADDR, for
-// TCP TCP_USER_TIMEOUT and, with a negative KeepAlive, the keep-alive options.
-// SO_BINDTODEVICE is refused with ENOTSUP.
+// For a socket of the stack's, Control gets a shadow: a socket of the kernel's of
+// the same family and type, that is never bound, reserves no port, and is closed
+// when Control has returned; a RawConn that it keeps works no longer. Options
+// that Control has changed become the stack socket's (Linux only):
+//
+//   - SO_REUSEPORT, SO_RCVBUF and SO_SNDBUF (as large as the kernel allows: its
+//     net.core.rmem_max and wmem_max), IP_TOS, IPV6_TCLASS, IPV6_V6ONLY;
+//   - for TCP, SO_LINGER, TCP_USER_TIMEOUT and, with a negative KeepAlive,
+//     SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT. TCP_NODELAY is package
+//     net's to set, after Control: use TCPConn.SetNoDelay. A listener listens for
+//     connections in TIME-WAIT's place with or without SO_REUSEADDR;
+//   - for UDP, SO_REUSEADDR, SO_BROADCAST, IP_TTL, IPV6_UNICAST_HOPS, the control
+//     messages that ReadMsgUDP tells of, and of multicast IP_MULTICAST_TTL,
+//     IP_MULTICAST_LOOP, and their like for IPv6, and IPV6_MULTICAST_IF.
+//
+// Any other option that it has changed is refused, by an error that names it and
+// for which errors.Is(err, errors.ErrUnsupported) holds: SO_BINDTODEVICE, SO_MARK,
+// TCP_FASTOPEN, TCP_CONGESTION, IP_TRANSPARENT and so on. What the kernel does not
+// tell afterwards has no effect, unnoticed: memberships of groups (use
+// ListenMulticastUDP), socket filters, TCP-MD5 keys.
+//
+// A listener that is both in the stack and in the kernel calls Control for each.
+// SetMultipathTCP is accepted and has no effect on sockets of the stack's.
 type ListenConfig net.ListenConfig
 
 // Listen listens on address in the default network.

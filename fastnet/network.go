@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -26,7 +27,8 @@ type Network struct {
 	kernelLoopback bool
 	atClose        []func() error // in reverse order
 	indexOnce      sync.Once
-	indexes        []int // of the interfaces, as programs see them
+	indexes        []int            // of the interfaces, as programs see them
+	ifaceAddrs     [][]netip.Prefix // their addresses
 
 	mu        sync.Mutex
 	fallbacks map[string]uint64

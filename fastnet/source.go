@@ -22,29 +22,23 @@ func (n *Network) owns(a netip.Addr) bool {
 	return false
 }
 
-// replyFrom is the address of the host's that answers a datagram (RFC 1122
-// section 4.1.3.5): where that went to a group or was a broadcast, the first of
-// the interface.
+// replyFrom is the address of the host's that answers a datagram over IPv4 (RFC
+// 1122 section 4.1.3.5): where that went to a group or was a broadcast, the first
+// of the interface. It is asked for each datagram, so it allocates nothing.
 func (n *Network) replyFrom(info *stack.DatagramInfo) netip.Addr {
-	for _, i := range n.host.Interfaces() {
-		if i.Index != info.Interface {
-			continue
-		}
-		first := netip.IPv4Unspecified()
-		for _, p := range i.Addrs {
-			if p.Addr() == info.To || i.Loopback && info.To.IsLoopback() {
+	n.netIndexes()
+	first := netip.IPv4Unspecified()
+	for index, addrs := range n.ifaceAddrs {
+		for _, p := range addrs {
+			switch {
+			case p.Addr() == info.To || info.To.IsLoopback():
 				return info.To
-			}
-			if p.Addr().Is4() && first.IsUnspecified() {
+			case index == info.Interface-1 && p.Addr().Is4() && first.IsUnspecified():
 				first = p.Addr()
 			}
 		}
-		if !info.To.IsMulticast() && n.owns(info.To) { // another interface's
-			return info.To
-		}
-		return first
 	}
-	return info.To
+	return first
 }
 
 // sortDestinations puts the addresses of a peer in the order in which to try

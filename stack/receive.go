@@ -19,19 +19,19 @@ type receiveQueue struct {
 	head, tail *nic.Packet
 	spill      []byte // follows the list: what came while there was no buffer for it
 	bytes      int    // on the list and in spill
-	packets    int
-	limit      int // the receive buffer's size, bytes
-	drained    int // bytes of room that the peer has not been told of
-	waiting    int // readers
+	limit      int    // the receive buffer's size, bytes
+	drained    int    // bytes of room that the peer has not been told of
+	packets    int32
+	waiting    int32 // readers
 	end        error
-	closed     bool // Close was called
-	shut       bool // CloseRead was called
-	expired    bool // the deadline has passed
 	deadline   time.Duration
 	timer      timer.Timer
 
-	credit int8  // rounds that a reader polls before it sleeps
-	missed uint8 // blocked reads since credit ran out
+	closed  bool  // Close was called
+	shut    bool  // CloseRead was called
+	expired bool  // the deadline has passed
+	credit  int8  // rounds that a reader polls before it sleeps
+	missed  uint8 // blocked reads since credit ran out
 }
 
 // errDeadline is os.ErrDeadlineExceeded, which every call reports alike.

@@ -4,7 +4,10 @@ import "time"
 
 // Sent tells that the segment of the latest Next is on its way.
 func (c *Conn) Sent(seg *Segment, now time.Duration) {
-	if seg.Flags&flagACK != 0 && seg.kind != segRST {
+	// Of a probe, whose sequence number is old, the peer takes neither the ACK nor
+	// the window.
+	probe := seg.kind == segProbe || seg.kind == segKeep
+	if seg.Flags&flagACK != 0 && seg.kind != segRST && !probe {
 		c.lastAck, c.rcvShown = seg.Ack, seg.edge
 		if c.rcvEdge.LessThan(seg.edge) {
 			c.rcvEdge = seg.edge

@@ -76,8 +76,6 @@ var (
 
 	ErrClosed           = net.ErrClosed
 	ErrWriteToConnected = net.ErrWriteToConnected
-
-	DefaultResolver = net.DefaultResolver
 )
 
 // CIDRMask is net.CIDRMask.
@@ -111,21 +109,6 @@ func TCPAddrFromAddrPort(addr netip.AddrPort) *TCPAddr { return net.TCPAddrFromA
 
 // UDPAddrFromAddrPort is net.UDPAddrFromAddrPort.
 func UDPAddrFromAddrPort(addr netip.AddrPort) *UDPAddr { return net.UDPAddrFromAddrPort(addr) }
-
-// ResolveIPAddr is net.ResolveIPAddr.
-func ResolveIPAddr(network, address string) (*IPAddr, error) {
-	return net.ResolveIPAddr(network, address)
-}
-
-// ResolveTCPAddr is net.ResolveTCPAddr.
-func ResolveTCPAddr(network, address string) (*TCPAddr, error) {
-	return net.ResolveTCPAddr(network, address)
-}
-
-// ResolveUDPAddr is net.ResolveUDPAddr.
-func ResolveUDPAddr(network, address string) (*UDPAddr, error) {
-	return net.ResolveUDPAddr(network, address)
-}
 
 // ResolveUnixAddr is net.ResolveUnixAddr.
 func ResolveUnixAddr(network, address string) (*UnixAddr, error) {

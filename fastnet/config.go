@@ -33,6 +33,10 @@ type Config struct {
 	Routes    []route.Route  // further routes
 	MTU       int            // bytes; default the device's
 
+	// DNS are name servers that names are looked up with, through the network;
+	// none means by the system's resolver, outside of it. See Network.Resolver.
+	DNS []netip.AddrPort
+
 	// Loopback says whose the loopback addresses are; the default is the
 	// kernel's with a TAP device and the stack's else.
 	Loopback Loopback

@@ -24,6 +24,7 @@ var settings = map[string]setting{
 	"addr":      {"an address with its prefix length, as 10.77.0.2/24", setAddr},
 	"gw":        {"an address in one of the subnets of addr, as 10.77.0.1", setGateway},
 	"route":     {`a subnet and its gateway, as "10.0.0.0/8 via 10.77.0.1"`, setRoute},
+	"dns":       {"the address of a name server, as 10.77.0.1 or [fd77::1]:53", setDNS},
 	"mtu":       {"a number of bytes from 1280 to 65535", func(c *Config, v string) error { return setInt(&c.MTU, v, 1280, 65535) }},
 	"backlog":   {"a number of connections from 1 to 1048576", func(c *Config, v string) error { return setInt(&c.Backlog, v, 1, 1<<20) }},
 	"loopback":  {"kernel or stack", setLoopback},
@@ -56,6 +57,7 @@ var wireSettings = map[string]setting{
 var loopbackSettings = map[string]setting{
 	"name":    {"a name for log lines", func(c *Config, v string) error { return setText(&c.Name, v) }},
 	"backlog": settings["backlog"],
+	"dns":     settings["dns"],
 	"require": settings["require"],
 }
 
@@ -228,6 +230,20 @@ func setRoute(c *Config, v string) error {
 		return fmt.Errorf("%s is no gateway for it", f[2])
 	}
 	c.Routes = append(c.Routes, route.Route{Prefix: p.Masked(), Gateway: gw})
+	return nil
+}
+
+// setDNS takes a server with or without a port, 53.
+func setDNS(c *Config, v string) error {
+	server, err := netip.ParseAddrPort(v)
+	if err != nil {
+		a, err := netip.ParseAddr(v)
+		if err != nil {
+			return fmt.Errorf("not an address")
+		}
+		server = netip.AddrPortFrom(a, 53)
+	}
+	c.DNS = append(c.DNS, server)
 	return nil
 }
 

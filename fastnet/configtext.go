@@ -18,8 +18,8 @@ import (
 //	loopback:require=true
 //
 // or the path of a TOML file, for LoadConfig: what begins with "/" or "." or
-// ends in ".toml". The keys addr, host, gw (one a family) and route may be
-// repeated. A first part without "=" is the name. An error is one line that
+// ends in ".toml". The keys addr, host, gw (one a family), route and dns may be
+// repeated; dns takes a list as well (dns=10.77.0.1,10.77.0.3). A first part without "=" is the name. An error is one line that
 // names the key.
 func ParseConfig(text string) (Config, error) { return parseConfig("config", text) }
 
@@ -39,12 +39,15 @@ func parseConfig(source, text string) (Config, error) {
 	if err := c.start(source, scheme); err != nil {
 		return Config{}, err
 	}
+	last := ""
 	for i, part := range strings.Split(rest, ",") {
 		key, value, ok := strings.Cut(part, "=")
 		key = strings.TrimSpace(key)
 		switch {
 		case !ok && key == "":
 			continue
+		case !ok && last == "dns": // a list, whose comma is ours
+			key, value = last, part
 		case !ok && i == 0:
 			key, value = "name", part
 		case !ok:
@@ -53,6 +56,7 @@ func parseConfig(source, text string) (Config, error) {
 		if err := c.apply(source, scheme, key, value); err != nil {
 			return Config{}, err
 		}
+		last = key
 	}
 	return c, c.complete(source, scheme)
 }

@@ -104,7 +104,7 @@ func TestConfigurationErrorsNameTheKeyAndWhatToDo(t *testing.T) {
 		"tap:far-too-long-a-name,addr=10.77.0.2/24": "name=far-too-long-a-name: not an interface's name",
 		"tap:fast0,pcap=":                           "pcap=: it is empty: write the name of a file",
 		"wire:addr=10.0.0.1/24":                     "no name: write that of a device given to RegisterDevice",
-		"loopback:addr=10.0.0.1/24":                 `unknown key "addr": loopback: takes backlog, name, require`,
+		"loopback:addr=10.0.0.1/24":                 `unknown key "addr": loopback: takes backlog, dns, name, require`,
 		"/nonexistent/fastnet.toml":                 "the configuration file cannot be read",
 	} {
 		_, err := parseConfig("FASTNET", text)

@@ -30,6 +30,7 @@ type socketOptions struct {
 
 	rcvBuf, sndBuf    int // bytes
 	tos, trafficClass uint8
+	ttl, hopLimit     uint8
 
 	// TCP.
 	keepAlive   *stack.KeepAlive
@@ -37,8 +38,7 @@ type socketOptions struct {
 	linger      *int // seconds; negative: off
 
 	// UDP.
-	noBroadcast   bool
-	ttl, hopLimit uint8
+	noBroadcast bool
 	// Of datagrams to groups, by family: the second is IPv6's.
 	groupTTL    [2]uint8
 	groupIndex  [2]int // of the interface, as programs know it
@@ -137,6 +137,7 @@ func (o *socketOptions) tcp(t *stack.TCPOptions, keepAlive bool) {
 	t.RcvBuf, t.SndBuf = o.rcvBuf, o.sndBuf
 	t.UserTimeout = o.userTimeout
 	t.TOS, t.TrafficClass = o.tos, o.trafficClass
+	t.TTL, t.HopLimit = o.ttl, o.hopLimit
 	if keepAlive && o.keepAlive != nil {
 		t.KeepAlive = *o.keepAlive
 	}

@@ -18,17 +18,6 @@ type option struct {
 	set func(udp bool, o *socketOptions, value int) error
 }
 
-// onlyUDP refuses an option that the stack has for datagrams only.
-func onlyUDP(name string, set func(o *socketOptions, value int)) func(bool, *socketOptions, int) error {
-	return func(udp bool, o *socketOptions, value int) error {
-		if !udp {
-			return errOption(name, "the stack does not have it for TCP")
-		}
-		set(o, value)
-		return nil
-	}
-}
-
 func always(set func(o *socketOptions, value int)) func(bool, *socketOptions, int) error {
 	return func(_ bool, o *socketOptions, value int) error {
 		set(o, value)
@@ -77,8 +66,8 @@ var options = []option{
 	{"IPV6_RECVTCLASS", unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, nil, oobOption(oobClass)},
 	{"IP_RECVTTL", unix.IPPROTO_IP, unix.IP_RECVTTL, nil, oobOption(oobTTL)},
 	{"IPV6_RECVHOPLIMIT", unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, nil, oobOption(oobHops)},
-	{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, nil, onlyUDP("IP_TTL", func(o *socketOptions, v int) { o.ttl = uint8(v) })},
-	{"IPV6_UNICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, nil, onlyUDP("IPV6_UNICAST_HOPS", func(o *socketOptions, v int) { o.hopLimit = uint8(max(v, 0)) })},
+	{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, nil, always(func(o *socketOptions, v int) { o.ttl = uint8(v) })},
+	{"IPV6_UNICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, nil, always(func(o *socketOptions, v int) { o.hopLimit = uint8(max(v, 0)) })},
 	{"IP_MULTICAST_TTL", unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, nil, always(func(o *socketOptions, v int) { o.groupTTL[0] = uint8(v) })},
 	{"IPV6_MULTICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, nil, always(func(o *socketOptions, v int) { o.groupTTL[1] = uint8(max(v, 0)) })},
 	{"IP_MULTICAST_LOOP", unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, nil, always(func(o *socketOptions, v int) { o.noGroupLoop[0] = v == 0 })},

@@ -124,6 +124,7 @@ func TestOptionsSetByControlBecomeTheStacks(t *testing.T) {
 		{"SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, 32 << 10, stack.TCPOptions{KeepAlive: ka, SndBuf: 32 << 10}},
 		{"TCP_USER_TIMEOUT", unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 1500, stack.TCPOptions{KeepAlive: ka, UserTimeout: 1500 * time.Millisecond}},
 		{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, 0x28, stack.TCPOptions{KeepAlive: ka, TOS: 0x28}},
+		{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, 9, stack.TCPOptions{KeepAlive: ka, TTL: 9}},
 		{"keep-alive is package net's", unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 77, stack.TCPOptions{KeepAlive: ka}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -43,7 +43,6 @@ func TestWhatTheStackLacksIsRefusedByName(t *testing.T) {
 		{"TCP_MAXSEG", "tcp", unix.IPPROTO_TCP, unix.TCP_MAXSEG, 700},
 		{"TCP_CORK", "tcp", unix.IPPROTO_TCP, unix.TCP_CORK, 1},
 		{"TCP_DEFER_ACCEPT", "tcp", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 5},
-		{"IP_TTL", "tcp", unix.IPPROTO_IP, unix.IP_TTL, 3},
 		{"IP_RECVERR", "udp", unix.IPPROTO_IP, unix.IP_RECVERR, 1},
 		{"IP_FREEBIND", "tcp", unix.IPPROTO_IP, unix.IP_FREEBIND, 1},
 	} {

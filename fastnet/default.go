@@ -3,6 +3,7 @@ package fastnet
 import (
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,9 @@ func Configure(cfg Config) error {
 	n, err := New(cfg)
 	if err != nil {
 		return err
+	}
+	if n.servers != nil && DefaultResolver == net.DefaultResolver {
+		DefaultResolver = n.servers.resolver
 	}
 	theDefault.network.Store(n)
 	return nil

@@ -14,7 +14,8 @@ import (
 
 // Dialer has the options of a dial: the fields of net.Dialer, with the same
 // meaning. Its methods use the default network; Network.DialWith uses another
-// one. Names are resolved through package net. The addresses of a name are
+// one. Names are looked up with Resolver or, if that is nil, as Network.Resolver
+// says. The addresses of a name are
 // tried as Happy Eyeballs version 2 (RFC 8305) says, FallbackDelay apart; with a
 // negative FallbackDelay one after the other, with equal shares of the time.
 //
@@ -84,7 +85,7 @@ func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address stri
 	defer cancel()
 	r := d.Resolver
 	if r == nil {
-		r = DefaultResolver
+		r = n.Resolver()
 	}
 	addrs, err := n.resolve(unhooked(ctx), r, network, address, true, d.LocalAddr)
 	if err != nil {

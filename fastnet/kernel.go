@@ -148,16 +148,3 @@ func ListenUnixgram(network string, laddr *UnixAddr) (*UnixConn, error) {
 	}
 	return net.ListenUnixgram(network, laddr)
 }
-
-// ListenMulticastUDP is net.ListenMulticastUDP: the stack has no multicast
-// groups yet.
-func ListenMulticastUDP(network string, ifi *Interface, gaddr *UDPAddr) (*UDPConn, error) {
-	if err := kernelOnly("multicast " + network); err != nil {
-		return nil, &OpError{Op: "listen", Net: network, Addr: opAddr(gaddr), Err: err}
-	}
-	c, err := net.ListenMulticastUDP(network, ifi, gaddr)
-	if err != nil {
-		return nil, err
-	}
-	return &UDPConn{kernel: c}, nil
-}

@@ -116,7 +116,7 @@ func (n *Network) ListenWith(ctx context.Context, lc *ListenConfig, network, add
 		l, err := (*net.ListenConfig)(lc).Listen(ctx, network, address)
 		return n.wrapListener(l), err
 	}
-	addrs, err := n.resolve(ctx, DefaultResolver, network, address, false, nil)
+	addrs, err := n.resolve(ctx, n.Resolver(), network, address, false, nil)
 	if err != nil {
 		return nil, &OpError{Op: "listen", Net: network, Err: err}
 	}
@@ -142,7 +142,7 @@ func (n *Network) ListenPacketWith(ctx context.Context, lc *ListenConfig, networ
 		c, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, address)
 		return wrapPacketConn(c), err
 	}
-	addrs, err := n.resolve(ctx, DefaultResolver, network, address, false, nil)
+	addrs, err := n.resolve(ctx, n.Resolver(), network, address, false, nil)
 	if err != nil {
 		return nil, &OpError{Op: "listen", Net: network, Err: err}
 	}
@@ -266,13 +266,7 @@ func (n *Network) listenKernel(ctx context.Context, lc *ListenConfig, network st
 // listenUDP opens a UDP socket. The error is the one inside the OpError.
 func (n *Network) listenUDP(ctx context.Context, lc *ListenConfig, network string, laddr *UDPAddr) (*UDPConn, error) {
 	f, v6only, local, err := listenAddr(network, udpEndpoint(laddr))
-	multicast := local.Addr().IsMulticast()
-	if multicast {
-		if err := n.fallback("multicast " + network); err != nil {
-			return nil, err
-		}
-	}
-	if multicast || n.onKernel(local.Addr()) || n.host == nil {
+	if n.onKernel(local.Addr()) || n.host == nil {
 		c, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, laddr.String())
 		if err != nil {
 			return nil, inner(c, err)
@@ -288,6 +282,9 @@ func (n *Network) listenUDP(ctx context.Context, lc *ListenConfig, network strin
 	}
 	v6only = set.v6(v6only)
 	o := stack.UDPOptions{V6Only: v6only}
+	if local.Addr().IsMulticast() {
+		local, o.ReuseAddr = groupBinding(local), true
+	}
 	if err := set.udp(n, f, &o); err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ type Network struct {
 	host           *stack.Host // nil: everything goes to package net
 	kernelLoopback bool
 	atClose        []func() error // in reverse order
+	servers        *nameServers   // nil: names are looked up outside
 	indexOnce      sync.Once
 	indexes        []int            // of the interfaces, as programs see them
 	ifaceAddrs     [][]netip.Prefix // their addresses
@@ -46,6 +47,9 @@ func New(cfg Config) (*Network, error) {
 	n.log = cfg.Logger
 	if n.log == nil {
 		n.log = slog.Default()
+	}
+	if len(cfg.DNS) > 0 {
+		n.servers = newNameServers(n, cfg.DNS)
 	}
 	if err := n.start(); err != nil {
 		n.release()

@@ -113,3 +113,14 @@ func TestTapThatCannotBeSaysWhatToDo(t *testing.T) {
 	require.ErrorContains(t, err, "fastnet: tap: ")
 	require.NotContains(t, err.Error(), "\n")
 }
+
+// TestTapHasItsKernelTwinsIndex: what package net and x/net tell of the index is
+// about the same wire.
+func TestTapHasItsKernelTwinsIndex(t *testing.T) {
+	n, _, _ := tapNetwork(t, 50, "")
+	all, err := n.NetInterfaces()
+	require.NoError(t, err)
+	twin, err := net.InterfaceByName(all[1].Name)
+	require.NoError(t, err)
+	require.Equal(t, twin.Index, all[1].Index)
+}

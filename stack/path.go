@@ -52,7 +52,11 @@ func (h *Host) findPathVia(via int, dst, src netip.Addr, flow uint64) (path, err
 	default:
 		r, ok := h.routes.Lookup(p.dst)
 		if isLinkLocal(p.dst) || dst.IsMulticast() || dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-			if i := h.scopeInterface(dst, src); i != nil {
+			i := h.scopeInterface(dst, src)
+			if i == nil && dst.Zone() == "" && dst.IsMulticast() {
+				i = h.loop // there is no other
+			}
+			if i != nil {
 				ok = true
 				r = route.Route{Ifindex: i.index}
 			} else if dst.Zone() != "" {
@@ -227,8 +231,12 @@ func (p *path) ttl() uint8 {
 	if p.dst.IsMulticast() {
 		return 1
 	}
-	return 64
+	return defaultTTL
 }
+
+// defaultTTL is the time to live, or hop limit, of packets to one host (RFC 1700,
+// "IP time to live parameter").
+const defaultTTL = 64
 
 // loopbackOf is the loopback address of a's family.
 func loopbackOf(a netip.Addr) netip.Addr {

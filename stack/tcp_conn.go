@@ -37,7 +37,7 @@ type TCPConn struct {
 	path        path
 	hdr         [header.EthernetLen + header.IPv6Len]byte // what each frame begins with
 	hdrLen      uint8
-	tos         uint8  // or traffic class
+	tos, ttl    uint8  // or traffic class, hop limit
 	pseudo      uint16 // sum of the pseudo-header without its length
 	ipSum       uint16 // sum of hdr's IPv4 header
 	mtu         int32  // the path's, as far as the state machine knows
@@ -77,9 +77,10 @@ func (h *Host) newConn(local, remote netip.AddrPort, p path, o *TCPOptions) *TCP
 	c.config = h.tcpConfig(o)
 	c.rq.init(c.config.RcvBuf)
 	c.wq.init(c)
-	if c.tos = o.TOS &^ ecnMask; p.dst.Is6() {
-		c.tos = o.TrafficClass &^ ecnMask
+	if c.tos, c.ttl = o.TOS&^ecnMask, o.TTL; p.dst.Is6() {
+		c.tos, c.ttl = o.TrafficClass&^ecnMask, o.HopLimit
 	}
+	setDefault(&c.ttl, defaultTTL)
 	c.timer.Init(c, timerTCP)
 	c.rq.timer.Init(c, timerRead)
 	c.wq.timer.Init(c, timerWrite)
@@ -100,7 +101,7 @@ func (h *Host) tupleOf(local, remote netip.AddrPort, i *Interface) tuple {
 
 // setPath prepares what each segment begins with.
 func (c *TCPConn) setPath() {
-	c.hdrLen = uint8(c.path.header(c.hdr[:], header.ProtoTCP, 64, c.tos))
+	c.hdrLen = uint8(c.path.header(c.hdr[:], header.ProtoTCP, c.ttl, c.tos))
 	c.pseudo = c.path.pseudoSum(header.ProtoTCP)
 	if !c.path.dst.Is6() {
 		ip := header.IPv4(c.hdr[header.EthernetLen:c.hdrLen])

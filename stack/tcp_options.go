@@ -34,6 +34,10 @@ type TCPOptions struct {
 	// the DSCP (RFC 2474), without the two bits of ECN.
 	TOS, TrafficClass uint8
 
+	// TTL is the time to live over IPv4, HopLimit the hop limit over IPv6;
+	// default 64.
+	TTL, HopLimit uint8
+
 	// ReusePort lets a dial use the address and port of listeners that have
 	// it too (SO_REUSEPORT).
 	ReusePort bool
@@ -46,7 +50,7 @@ var defaultKeepAlive = KeepAlive{Idle: 15 * time.Second, Interval: 15 * time.Sec
 // Those with the same options share it.
 func (h *Host) tcpConfig(o *TCPOptions) *tcp.Config {
 	key := *o
-	key.TOS, key.TrafficClass, key.ReusePort = 0, 0, false // not the state machine's
+	key.TOS, key.TrafficClass, key.TTL, key.HopLimit, key.ReusePort = 0, 0, 0, 0, false // not the state machine's
 	h.configMu.Lock()
 	defer h.configMu.Unlock()
 	c := h.tcpConfigs[key]

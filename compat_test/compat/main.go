@@ -119,6 +119,10 @@ func compare(ctx context.Context, o options, stdout io.Writer) (ok bool, err err
 	if err != nil {
 		return false, err
 	}
+	build := []string{"build", "-overlay", path, laidUnder + replacement}
+	if _, err := goCommand(ctx, shadow.src(), shadow.environ(), build...); err != nil {
+		return false, fmt.Errorf("fastnet does not build: %w", err)
+	}
 	fmt.Fprintf(stdout, "%s %s, FASTNET=%s\n", tools.version, tools.target, o.network)
 	t := tally{out: stdout, verbose: o.verbose}
 	for _, s := range o.suites {

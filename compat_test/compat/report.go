@@ -57,7 +57,8 @@ func (t *tally) add(v verdict) {
 	}
 	fmt.Fprintln(t.out)
 	if v.got.Broken != "" {
-		fmt.Fprintf(t.out, "    no results: %s\n", indent(v.got.Broken))
+		fmt.Fprintf(t.out, "    all of it is lost: %s\n", indent(tail(v.got.Broken, 60)))
+		return
 	}
 	for _, n := range known {
 		a := v.allowed[n]
@@ -95,9 +96,6 @@ func (t *tally) printLoss(v verdict, name string) {
 // printStale names what need not be allowed any more. Whether the base passes
 // is no matter: a test that does not exist is not there to be allowed.
 func (t *tally) printStale(v verdict) {
-	if v.got.Broken != "" {
-		return
-	}
 	for n := range v.allowed {
 		again := v.again != nil && v.again.Outcomes[n] == passed
 		switch {

@@ -20,7 +20,7 @@ func forEachBenchmark(b *testing.B, run func(b *testing.B, r *roles)) {
 				who = "fastnet serves"
 			}
 			b.Run(fmt.Sprintf("%s/%s", l.name, who), func(b *testing.B) {
-				run(b, newRoles(b, l, families[0].kernel, families[0].ours, ours))
+				run(b, newRoles(b, l, families[0], ours))
 			})
 		}
 	}

@@ -135,7 +135,7 @@ func TestPeerThatStopsReading(t *testing.T) {
 				err error
 			}
 			done := make(chan result, 1)
-			size := 48 << 20 // more than the buffers of both ends
+			size := 24 << 20 // more than the buffers of both ends
 			go func() {
 				sum, err := send(counted{from, &written}, 4, size)
 				done <- result{sum, err}

@@ -108,7 +108,7 @@ func TestCurl(t *testing.T) {
 	for _, l := range plain {
 		for _, f := range families {
 			t.Run(l.name+"/"+f.name, func(t *testing.T) {
-				r := newRoles(t, l, f.kernel, f.ours, true)
+				r := newRoles(t, l, f, true)
 				forEachScheme(t, func(t *testing.T, scheme string) { curl(t, r, scheme) })
 			})
 		}
@@ -175,7 +175,7 @@ func TestHTTP(t *testing.T) {
 			client := &http.Client{Transport: transport, Timeout: patience}
 			base := scheme + "://" + r.address.String()
 			for _, size := range []int{0, 1, 5000, 1 << 20} {
-				for range r.scaled(50, 5, 1) {
+				for range r.scaled(20, 5, 1) {
 					data := pattern(size)
 					answer, err := client.Post(base+"/hash", "application/octet-stream", bytes.NewReader(data))
 					require.NoError(t, err)

@@ -149,6 +149,14 @@ func (ns *namespace) setUp(name string, up bool) {
 	require.NoError(ns.t, ns.change(unix.RTM_NEWLINK, name, flags, unix.IFF_UP))
 }
 
+// hasLink reports whether there is an interface of that name.
+func (ns *namespace) hasLink(name string) bool {
+	return ns.do(func() error {
+		_, err := net.InterfaceByName(name)
+		return err
+	}) == nil
+}
+
 // deleteLink deletes an interface under the hands of who has it open.
 func (ns *namespace) deleteLink(name string) {
 	ns.t.Helper()

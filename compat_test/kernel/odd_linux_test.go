@@ -56,7 +56,7 @@ func TestBadLinks(t *testing.T) {
 			if testing.Short() && i > 0 {
 				continue
 			}
-			t.Run(l.name+"/"+f.name, func(t *testing.T) { mixture(t, newRoles(t, l, f.kernel, f.ours, i == 0)) })
+			t.Run(l.name+"/"+f.name, func(t *testing.T) { mixture(t, newRoles(t, l, f, i == 0)) })
 		}
 	}
 }

@@ -163,9 +163,7 @@ func TestProgram(t *testing.T) {
 			require.NoError(t, cmd.Process.Kill())
 			require.Error(t, cmd.Wait())
 			require.Empty(t, stderr.String())
-			require.Eventually(t, func() bool {
-				return ns.do(func() error { _, err := net.InterfaceByName("fast9"); return err }) != nil
-			}, patience, time.Millisecond, "the interface is left")
+			require.Eventually(t, func() bool { return !ns.hasLink("fast9") }, patience, time.Millisecond, "the interface is left")
 		})
 	}
 }

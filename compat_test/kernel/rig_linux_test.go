@@ -42,11 +42,13 @@ var plain = []link{
 	{name: "no offload", noOffload: true},
 }
 
-// families of addresses.
-var families = []struct {
+// family has an address of each end.
+type family struct {
 	name         string
 	kernel, ours netip.Prefix
-}{
+}
+
+var families = []family{
 	{"IPv4", netip.MustParsePrefix("10.177.0.1/24"), netip.MustParsePrefix("10.177.0.2/24")},
 	{"IPv6", netip.MustParsePrefix("fd77::1/64"), netip.MustParsePrefix("fd77::2/64")},
 }
@@ -161,6 +163,7 @@ func noneLeft(t testing.TB, before int) {
 type roles struct {
 	*rig
 	server, client end
+	family         family
 	address        netip.AddrPort // of the server, with port 8080
 }
 
@@ -179,21 +182,21 @@ func forEachRole(t *testing.T, links []link, test func(*testing.T, *roles)) {
 					name = "fastnet serves"
 				}
 				t.Run(strings.Join([]string{l.name, f.name, name}, "/"), func(t *testing.T) {
-					test(t, newRoles(t, l, f.kernel, f.ours, ours))
+					test(t, newRoles(t, l, f, ours))
 				})
 			}
 		}
 	}
 }
 
-func newRoles(t testing.TB, l link, kernelIP, ourIP netip.Prefix, ours bool) *roles {
-	r := &roles{rig: newRig(t, l)}
+func newRoles(t testing.TB, l link, f family, ours bool) *roles {
+	r := &roles{rig: newRig(t, l), family: f}
 	if ours {
 		r.server, r.client = r.ours, r.kernel
-		r.address = netip.AddrPortFrom(ourIP.Addr(), 8080)
+		r.address = netip.AddrPortFrom(f.ours.Addr(), 8080)
 	} else {
 		r.server, r.client = r.kernel, r.ours
-		r.address = netip.AddrPortFrom(kernelIP.Addr(), 8080)
+		r.address = netip.AddrPortFrom(f.kernel.Addr(), 8080)
 	}
 	return r
 }

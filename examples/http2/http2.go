@@ -54,10 +54,8 @@ func upper(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	control.EnableFullDuplex() // for HTTP/1: HTTP/2 always is
 	lines := bufio.NewScanner(r.Body)
-	for lines.Scan() {
+	// The first flush sends the header, for which the client waits.
+	for control.Flush() == nil && lines.Scan() {
 		fmt.Fprintln(w, strings.ToUpper(lines.Text()))
-		if control.Flush() != nil {
-			return
-		}
 	}
 }

@@ -26,8 +26,9 @@ func demo(client *fastnet.Network, out io.Writer) error {
 		return err
 	}
 	server := newServer("")
-	go server.Serve(l)
-	defer server.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	defer func() { server.Close(); <-ended }()
 
 	transport := &http.Transport{DialContext: client.DialContext, Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -18,6 +21,8 @@ func TestARequestGoesToFastnetAndBack(t *testing.T) {
 }
 
 func TestAServerThatIsGoneIsABadGateway(t *testing.T) {
+	log.SetOutput(io.Discard) // the proxy tells of it
+	defer log.SetOutput(os.Stderr)
 	client, err := wired.Client()
 	require.NoError(t, err)
 	c, url, err := start(client, "127.0.0.1:0")

@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -17,15 +16,18 @@ import (
 )
 
 // chain is the two proxies and the server.
-type chain struct{ servers []*http.Server }
+type chain struct {
+	servers   []*http.Server
+	listeners []net.Listener
+}
 
 // start starts all three. The first proxy listens on address in the kernel; url
 // is what to open.
 func start(client *fastnet.Network, address string) (c *chain, url string, err error) {
-	c = new(chain)
+	started := new(chain)
 	defer func() {
 		if err != nil {
-			c.Close()
+			started.Close()
 		}
 	}()
 	// The server, in the kernel.
@@ -33,37 +35,38 @@ func start(client *fastnet.Network, address string) (c *chain, url string, err e
 	if err != nil {
 		return nil, "", err
 	}
-	c.serve(l, http.HandlerFunc(report))
+	started.serve(l, http.HandlerFunc(report))
 
 	// From fastnet to the kernel: our listener, package net's dial.
 	toKernel := newProxy("fastnet to kernel", l.Addr(), new(net.Dialer).DialContext)
-	if l, err = fastnet.Listen("tcp", wired.ServerIP+":80"); err != nil {
+	l, err = fastnet.Listen("tcp", wired.ServerIP+":80")
+	if err != nil {
 		return nil, "", err
 	}
-	c.serve(l, toKernel)
+	started.serve(l, toKernel)
 
 	// From the kernel to fastnet: package net's listener, our dial.
 	toFastnet := newProxy("kernel to fastnet", l.Addr(), client.DialContext)
-	if l, err = net.Listen("tcp", address); err != nil {
+	l, err = net.Listen("tcp", address)
+	if err != nil {
 		return nil, "", err
 	}
-	c.serve(l, toFastnet)
-	return c, "http://" + l.Addr().String() + "/", nil
+	started.serve(l, toFastnet)
+	return started, "http://" + l.Addr().String() + "/", nil
 }
 
 func (c *chain) serve(l net.Listener, h http.Handler) {
 	s := &http.Server{Handler: h}
-	c.servers = append(c.servers, s)
+	c.servers, c.listeners = append(c.servers, s), append(c.listeners, l)
 	go s.Serve(l)
 }
 
 // Close ends the proxies and the server, in the order of requests.
-func (c *chain) Close() error {
-	var errs []error
+func (c *chain) Close() {
 	for i := len(c.servers) - 1; i >= 0; i-- {
-		errs = append(errs, c.servers[i].Close())
+		c.listeners[i].Close() // which the server may not have taken over yet
+		c.servers[i].Close()
 	}
-	return errors.Join(errs...)
 }
 
 // newProxy returns a reverse proxy to an address, which it reaches with dial. It

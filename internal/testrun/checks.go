@@ -16,7 +16,7 @@ import (
 const staticcheckVersion = "v0.8.2"
 
 // modules are the directories of the repository's modules.
-var modules = []string{".", "compat_test"}
+var modules = []string{".", "compat_test", "examples/websocket"}
 
 // platforms are those that must build besides this machine's. All have the wire
 // and the fallback to the kernel; Linux has the drivers too.

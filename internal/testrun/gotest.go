@@ -221,10 +221,9 @@ func reason(output string) string {
 	return strings.Join(said, " ")
 }
 
-// compat runs the tests of the module compat_test, whose dependencies (other
-// stacks to compare with) must be had first.
-func compat(t *tally) {
-	const dir = "compat_test"
+// module runs the tests of another module of the repository, whose dependencies
+// (other stacks to compare with, for example) must be had first.
+func module(t *tally, dir string) {
 	cmd := exec.Command("go", "list", "-deps", "-test", "./...")
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {

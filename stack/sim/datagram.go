@@ -29,14 +29,12 @@ type flow struct {
 	in       *stack.UDPConn // the receiver's; nil with Refused
 	dst      netip.AddrPort
 
-	number   int // datagrams that the sender made
-	sizes    []int
-	at       time.Duration // of the next one, then of the end
-	arrived  []int         // how often each came
-	echoed   int
-	refused  int // ECONNREFUSED reports
-	over     bool
-	failures int // sends that returned an error
+	number  int // datagrams that the sender made
+	sizes   []int
+	at      time.Duration // of the next one, then of the end
+	arrived []int         // how often each came
+	refused int           // ECONNREFUSED reports
+	over    bool
 }
 
 func (w *world) addFlow(i int) error {
@@ -59,7 +57,6 @@ func (w *world) addFlow(i int) error {
 	if err != nil {
 		return err
 	}
-	w.flows = append(w.flows, f)
 	w.agents = append(w.agents, f)
 	return nil
 }
@@ -117,7 +114,6 @@ func (f *flow) send() error {
 		_, err = f.out.WriteTo(b, f.dst)
 	}
 	if err != nil {
-		f.failures++
 		f.sizes[f.number-1] = -1
 	}
 	return f.tolerate(err)
@@ -181,7 +177,6 @@ func (f *flow) receiveEchoes() (bool, error) {
 	if err != nil || number < 0 {
 		return true, err
 	}
-	f.echoed++
 	if !f.plan.Echo {
 		return true, fmt.Errorf("%v: datagram %d came back", f, number)
 	}

@@ -91,11 +91,10 @@ type ConnPlan struct {
 	Loopback bool
 	After    time.Duration // since the start
 	Attempts int
-	Port     uint16 // the dialler's, 0: chosen
-	Again    int    // connect so many times more from the same port
-	Crossed  bool   // both ends dial, none listens (RFC 9293 section 3.5)
-	Refused  bool   // nobody listens there
-	NoHost   bool   // there is no such host
+	Again    int  // connect so many times more from the same port
+	Crossed  bool // both ends dial, none listens (RFC 9293 section 3.5)
+	Refused  bool // nobody listens there
+	NoHost   bool // there is no such host
 	Ends     [2]EndPlan
 }
 

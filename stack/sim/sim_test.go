@@ -41,7 +41,7 @@ func TestReplay(t *testing.T) {
 // TestSeeds: whatever the network does, streams arrive as they were sent and
 // nothing is left behind.
 func TestSeeds(t *testing.T) {
-	n := 3000
+	n := 6000
 	switch {
 	case *soakSeeds > 0:
 		n = *soakSeeds

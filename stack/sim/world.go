@@ -80,7 +80,6 @@ type world struct {
 	nodes    [2]*node
 	agents   []agent
 	conns    []*connection
-	flows    []*flow
 	expected map[netip.AddrPort]*connection // that servers will accept, by the dialler's address
 	keys     uint64                         // of patterns, the last one given out
 	events   []Event

@@ -221,6 +221,7 @@ func TestOrphanBehindAClosedWindow(t *testing.T) {
 	for h.fire() == SendReady {
 		require.Len(t, h.out(), 1)
 		h.in(A, 1, 0, 1, win(0))
+		require.Less(t, h.now-start, time.Hour)
 	}
 	require.Equal(t, StateClosed, h.c.State())
 	require.Equal(t, syscall.ETIMEDOUT, h.c.Err())

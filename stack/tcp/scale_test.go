@@ -37,6 +37,10 @@ func TestBufferOfLessThanAUnit(t *testing.T) {
 	require.True(t, h.c.WindowUpdateDue())
 	h.c.FlushAck()
 	require.Equal(t, 512, h.advertised())
+	h.in(A, 101, 512, 1) // all of it
+	h.c.SetRcvSpace(100)
+	require.True(t, h.c.WindowUpdateDue())
+	require.Equal(t, 512, h.advertised())
 }
 
 // The last octets of the room are not hidden by the scale; but what is filled

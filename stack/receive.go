@@ -20,7 +20,7 @@ type receiveQueue struct {
 	spill      []byte // follows the list: what came while there was no buffer for it
 	bytes      int    // on the list and in spill
 	limit      int    // the receive buffer's size, bytes
-	drained    int    // bytes of room that the peer has not been told of
+	drained    int    // bytes read of which the peer has not been told
 	packets    int32
 	waiting    int32 // readers
 	end        error
@@ -297,7 +297,9 @@ func (c *TCPConn) syncWindow() {
 	r := &c.rq
 	r.mu.Lock()
 	free := r.free()
-	r.drained = max(0, free-c.core.Offered())
+	// What the reader made and the peer has not been told. Room that was never
+	// offered, as by a SYN, whose window is small, comes with the next segment.
+	r.drained = min(r.drained, max(0, free-c.core.Offered()))
 	r.mu.Unlock()
 	c.core.SetRcvSpace(free)
 }

@@ -59,13 +59,15 @@ type worker struct {
 	stop   atomic.Bool
 
 	// The goroutine's own.
-	clock   Clock
-	now     time.Duration   // at the latest tick
-	looked  time.Duration   // when the scheduler last looked at its network poller
-	busy    bool            // the latest round made many goroutines runnable
-	rounds  int             // since the timers were looked at
-	yielder *netpollYielder // nil before first use
-	noYield bool            // there is none to be had
+	clock     Clock
+	now       time.Duration   // at the latest tick
+	looked    time.Duration   // when the scheduler last looked at its network poller
+	lookEvery time.Duration   // how often it is made to look
+	turn      time.Duration   // what a yield takes, on average
+	busy      bool            // the latest round made many goroutines runnable
+	rounds    int             // since the timers were looked at
+	yielder   *netpollYielder // nil before first use
+	noYield   bool            // there is none to be had
 
 	round sync.Mutex // held during a round: Remove waits for its end
 }
@@ -209,6 +211,7 @@ const timerRounds = 16
 func (w *worker) run() {
 	cfg := &w.poller.cfg
 	w.clock = SystemClock()
+	w.lookEvery = cfg.Look
 	defer func() {
 		if w.yielder != nil {
 			w.yielder.close()
@@ -281,8 +284,10 @@ func (w *worker) yield() {
 		runtime.Gosched()
 		return
 	}
-	if w.clock()-w.looked < w.poller.cfg.Look {
+	before := w.clock()
+	if before-w.looked < w.lookEvery {
 		runtime.Gosched()
+		w.turn += (w.clock() - before - w.turn) / 8
 		return
 	}
 	if w.yielder == nil {
@@ -294,7 +299,22 @@ func (w *worker) yield() {
 	}
 	w.yielder.yield()
 	w.looked = w.clock()
+	// With an idle processor, whose thread sleeps in the network poller, the
+	// detour is not needed, and to wake that thread takes its time. Then the
+	// looks become rare.
+	if w.looked-before > 2*w.turn+slowLook {
+		w.lookEvery = min(2*w.lookEvery, maxLook)
+	} else {
+		w.lookEvery = max(w.lookEvery/2, w.poller.cfg.Look)
+	}
 }
+
+// slowLook is what a look at the network poller may take longer than two yields,
+// and maxLook how rare looks become.
+const (
+	slowLook = 10 * time.Microsecond
+	maxLook  = 10 * time.Millisecond
+)
 
 // idle sends what waited for more to come, and sleeps unless there is something
 // to do after all.

@@ -11,7 +11,8 @@ import (
 
 const (
 	burst        = 64       // packets taken from a queue at a time, at the most
-	maxRuns      = 16       // connections served at a time, at the most: each may wake a goroutine
+	manyWoken    = 24       // see queue.busy
+	maxWoken     = 32       // goroutines woken at a time, at the most
 	maxOverflow  = 4 * 1024 // packets kept for a device whose ring is full
 	stallTimeout = time.Millisecond
 )
@@ -27,17 +28,17 @@ type queue struct {
 
 	// Receiving. mu is held by who polls; a reader may try to.
 	mu   sync.Mutex
-	pkts [maxRuns]*nic.Packet
+	pkts [maxWoken]*nic.Packet
 	cur  *TCPConn // locked: the connection of the packet before
 	down bool     // under mu: the host is closed
 	// group: the frame at hand came by a multicast or broadcast Ethernet address.
 	group bool
-	limit int // connections served at a time
-	runs  int // connections that the burst was for, as they came
+	limit int // of goroutines woken at a time while busy
+	woken int // goroutines that the burst has woken
 
-	// busy: the latest burst was for so many connections that there is work
-	// for more goroutines than processors. Then a reader that polls would
-	// only take one from another.
+	// busy: a burst woke many more goroutines than there are processors, and
+	// the queue was not found empty since. Then fewer are woken at a time,
+	// and a reader does not poll: it would only take work from another.
 	busy atomic.Bool
 
 	// Transmitting.
@@ -58,7 +59,7 @@ func newQueue(i *Interface, index int, dev nic.Queue) *queue {
 	q := &queue{host: i.host, iface: i, dev: dev, index: index, retryAt: Never}
 	// Two goroutines a processor at a time: more would only wait, and so would
 	// a goroutine that has to do with the kernel, behind them.
-	q.limit = min(maxRuns, max(4, 2*runtime.GOMAXPROCS(0)))
+	q.limit = min(maxWoken, max(4, 2*runtime.GOMAXPROCS(0)))
 	dev.SetWake(q.wake)
 	return q
 }
@@ -83,13 +84,17 @@ func (q *queue) poll() int {
 		q.mu.Unlock()
 		return n
 	}
-	pkts := q.pkts[:q.limit]
+	pkts := q.pkts[:]
+	if q.busy.Load() {
+		pkts = q.pkts[:q.limit]
+	}
 	now := time.Duration(0)
-	q.runs = 0
-	k := 0
-	for k < burst && q.runs < len(pkts) {
+	q.woken = 0
+	k, drained := 0, false
+	for k < burst && q.woken < len(pkts) {
 		m := q.dev.Recv(pkts)
 		if m == 0 {
+			drained = true
 			break
 		}
 		if k == 0 {
@@ -101,12 +106,13 @@ func (q *queue) poll() int {
 			q.receive(p, now)
 		}
 		if m < len(pkts) {
+			drained = true
 			break
 		}
 	}
 	if k > 0 {
 		q.endRun(now)
-		if busy := q.runs >= len(pkts); busy != q.busy.Load() {
+		if busy := q.woken >= manyWoken || q.busy.Load() && !drained; busy != q.busy.Load() {
 			q.busy.Store(busy)
 		}
 	}
@@ -119,7 +125,10 @@ func (q *queue) poll() int {
 func (q *queue) endRun(now time.Duration) {
 	if c := q.cur; c != nil {
 		q.cur = nil
-		q.runs++
+		if c.woke {
+			c.woke = false
+			q.woken++
+		}
 		c.afterInput(now)
 		c.unlock()
 	}

@@ -164,10 +164,12 @@ func (r *receiveQueue) finish(err error) {
 	r.mu.Unlock()
 }
 
-func (r *receiveQueue) wake() {
+// wake wakes who waits, and reports whether anybody did.
+func (r *receiveQueue) wake() bool {
 	if r.waiting > 0 {
 		r.cond.Broadcast()
 	}
+	return r.waiting > 0
 }
 
 // wait sleeps until there is news.

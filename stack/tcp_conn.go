@@ -44,6 +44,7 @@ type TCPConn struct {
 	batch       [4]*nic.Packet
 	timer       timer.Timer
 	wantOutput  bool // Next may have something
+	woke        bool // a goroutine was woken since the queue last looked
 	stalled     bool // on the queue's list of stalled connections
 	ackQueued   bool // on the queue's list of delayed ACKs
 	established bool // the handshake was completed once

@@ -140,7 +140,7 @@ func (c *TCPConn) keep(p *nic.Packet, hdrLen int, r tcp.Result) *nic.Packet {
 		}
 	}
 	free := q.free()
-	q.wake()
+	c.woke = q.wake() || c.woke
 	q.mu.Unlock()
 	c.core.SetRcvSpace(free)
 	return p

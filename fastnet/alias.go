@@ -39,7 +39,6 @@ type (
 
 // Sockets that only the kernel has.
 type (
-	IPConn       = net.IPConn
 	UnixConn     = net.UnixConn
 	UnixListener = net.UnixListener
 )

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -13,6 +12,46 @@ import (
 
 // Control messages of UDP sockets, in the kernel's format (cmsg(3), ip(7),
 // ipv6(7)), so that programs need not know whose socket they have.
+
+// cmsgHeader is the length of a message's header: its own length, of a word, the
+// level and the type, of four bytes each.
+const (
+	cmsgHeader = unix.SizeofCmsghdr
+	cmsgWord   = cmsgHeader - 8
+)
+
+// nextControl takes the first message off oob: ok is false behind the last one.
+// The error is EINVAL for a length that cannot be; less than a header is none, as
+// in Linux. A program's buffer need not be aligned.
+func nextControl(oob []byte) (level, typ int32, data, rest []byte, ok bool, err error) {
+	if len(oob) < cmsgHeader {
+		return 0, 0, nil, nil, false, nil
+	}
+	var n uint64
+	if cmsgWord == 8 {
+		n = binary.NativeEndian.Uint64(oob)
+	} else {
+		n = uint64(binary.NativeEndian.Uint32(oob))
+	}
+	if n < cmsgHeader || n > uint64(len(oob)) {
+		return 0, 0, nil, nil, false, syscall.EINVAL
+	}
+	level = int32(binary.NativeEndian.Uint32(oob[cmsgWord:]))
+	typ = int32(binary.NativeEndian.Uint32(oob[cmsgWord+4:]))
+	space := unix.CmsgSpace(int(n) - cmsgHeader)
+	return level, typ, oob[cmsgHeader:n], oob[min(space, len(oob)):], true, nil
+}
+
+// putControlHeader writes a header for data of size bytes.
+func putControlHeader(b []byte, level, typ, size int) {
+	if cmsgWord == 8 {
+		binary.NativeEndian.PutUint64(b, uint64(cmsgHeader+size))
+	} else {
+		binary.NativeEndian.PutUint32(b, uint32(cmsgHeader+size))
+	}
+	binary.NativeEndian.PutUint32(b[cmsgWord:], uint32(level))
+	binary.NativeEndian.PutUint32(b[cmsgWord+4:], uint32(typ))
+}
 
 // cmsgWriter puts control messages into a caller's buffer.
 type cmsgWriter struct {
@@ -32,12 +71,9 @@ func (w *cmsgWriter) next(level, typ, size int) []byte {
 	}
 	b := w.oob[w.n:min(len(w.oob), w.n+space)]
 	clear(b)
-	var h unix.Cmsghdr
-	h.SetLen(unix.CmsgLen(size))
-	h.Level, h.Type = int32(level), int32(typ)
-	copy(b, (*[unix.SizeofCmsghdr]byte)(unsafe.Pointer(&h))[:])
+	putControlHeader(b, level, typ, size)
 	w.n += len(b)
-	return b[unix.CmsgLen(0):unix.CmsgLen(size)]
+	return b[cmsgHeader : cmsgHeader+size]
 }
 
 func (w *cmsgWriter) int(level, typ, value int) {
@@ -91,34 +127,31 @@ func (c *UDPConn) putControl(oob []byte, info *stack.DatagramInfo) (n, flags int
 // state an IPv4 source as an IPv4-mapped address. Others are EINVAL.
 func (c *UDPConn) parseControl(oob []byte, v4 bool) (stack.SendOptions, error) {
 	o := stack.SendOptions{TOS: -1}
-	for len(oob) > 0 {
-		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
-		if err != nil {
-			return o, syscall.EINVAL
+	for {
+		level, typ, data, rest, ok, err := nextControl(oob)
+		if !ok {
+			return o, err
 		}
 		oob = rest
-		if len(data) > 0 && int(h.Len) < unix.CmsgLen(0)+len(data) {
-			data = data[:int(h.Len)-unix.CmsgLen(0)]
-		}
 		switch {
-		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && (!v4 || c.family == inet6):
+		case level == unix.IPPROTO_IPV6 && typ == unix.IPV6_PKTINFO && (!v4 || c.family == inet6):
 			if len(data) < unix.SizeofInet6Pktinfo {
 				return o, syscall.EINVAL
 			}
 			err = c.pktinfo(&o, netip.AddrFrom16([16]byte(data[:16])), data[16:20])
-		case h.Level == unix.IPPROTO_IP && !v4, h.Level == unix.IPPROTO_IPV6 && v4:
-		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO:
+		case level == unix.IPPROTO_IP && !v4, level == unix.IPPROTO_IPV6 && v4:
+		case level == unix.IPPROTO_IP && typ == unix.IP_PKTINFO:
 			if len(data) < unix.SizeofInet4Pktinfo {
 				return o, syscall.EINVAL
 			}
 			err = c.pktinfo(&o, netip.AddrFrom4([4]byte(data[4:8])), data[:4])
-		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TOS, h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_TCLASS:
+		case level == unix.IPPROTO_IP && typ == unix.IP_TOS, level == unix.IPPROTO_IPV6 && typ == unix.IPV6_TCLASS:
 			if o.TOS, err = cmsgInt(data, -1, 255); o.TOS == -1 && v4 {
 				err = syscall.EINVAL
 			}
-		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TTL:
+		case level == unix.IPPROTO_IP && typ == unix.IP_TTL:
 			o.TTL, err = cmsgInt(data, 1, 255)
-		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_HOPLIMIT:
+		case level == unix.IPPROTO_IPV6 && typ == unix.IPV6_HOPLIMIT:
 			if o.TTL, err = cmsgInt(data, -1, 255); o.TTL == 0 && err == nil {
 				err = syscall.EINVAL // the stack sends nothing that dies here
 			}
@@ -130,7 +163,6 @@ func (c *UDPConn) parseControl(oob []byte, v4 bool) (stack.SendOptions, error) {
 			return o, err
 		}
 	}
-	return o, nil
 }
 
 // pktinfo takes the source address and the interface of a message.

@@ -26,14 +26,7 @@ var tellAll6 = together(
 // cmsg makes a control message.
 func cmsg(level, typ int, data ...byte) []byte {
 	b := make([]byte, unix.CmsgSpace(len(data)))
-	if unix.CmsgLen(0) == 16 {
-		binary.NativeEndian.PutUint64(b, uint64(unix.CmsgLen(len(data))))
-	} else {
-		binary.NativeEndian.PutUint32(b, uint32(unix.CmsgLen(len(data))))
-	}
-	at := unix.CmsgLen(0) - 8
-	binary.NativeEndian.PutUint32(b[at:], uint32(level))
-	binary.NativeEndian.PutUint32(b[at+4:], uint32(typ))
+	putControlHeader(b, level, typ, len(data))
 	copy(b[unix.CmsgLen(0):], data)
 	return b
 }
@@ -151,7 +144,9 @@ func TestControlMessagesThatCannotBe(t *testing.T) {
 		oob  []byte
 		want error
 	}{
-		{[]byte{1, 2, 3}, syscall.EINVAL},
+		{[]byte{1, 2, 3}, nil},             // less than a header is nothing
+		{make([]byte, 24), syscall.EINVAL}, // a length of 0
+		{cmsg(unix.IPPROTO_IP, unix.IP_TOS, int32Bytes(3)...)[:unix.SizeofCmsghdr+1], syscall.EINVAL}, // of more than there is
 		{cmsg(unix.IPPROTO_IP, unix.IP_PKTINFO, strange...), syscall.EINVAL},
 		{cmsg(unix.IPPROTO_IP, unix.IP_PKTINFO, nowhere...), syscall.ENODEV},
 		{cmsg(unix.IPPROTO_IP, unix.IP_PKTINFO, 1, 2), syscall.EINVAL},
@@ -216,4 +211,21 @@ func TestControlMessagesDoNotAllocate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}))
+}
+
+// FuzzControlMessages: whatever a program writes there, nothing panics and what is
+// accepted is in range.
+func FuzzControlMessages(f *testing.F) {
+	f.Add(cmsg(unix.IPPROTO_IP, unix.IP_PKTINFO, make([]byte, 12)...), true)
+	f.Add(cmsg(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, make([]byte, 20)...), false)
+	f.Add(append(cmsg(unix.IPPROTO_IP, unix.IP_TOS, 3), cmsg(unix.IPPROTO_IP, unix.IP_TTL, int32Bytes(9)...)...), true)
+	f.Add(cmsg(unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int32Bytes(-1)...), false)
+	c := &UDPConn{owner: &Network{}, family: inet6}
+	c.owner.indexOnce.Do(func() { c.owner.indexes = []int{1} })
+	f.Fuzz(func(t *testing.T, oob []byte, v4 bool) {
+		o, err := c.parseControl(oob, v4)
+		if err == nil && (o.TOS < -1 || o.TOS > 255 || o.TTL < 0 || o.TTL > 255 || o.Interface < 0) {
+			t.Error(o)
+		}
+	})
 }

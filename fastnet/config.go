@@ -41,6 +41,9 @@ type Config struct {
 	// kernel's with a TAP device and the stack's else.
 	Loopback Loopback
 
+	// Kernel are further sockets that are the kernel's.
+	Kernel []KernelRule
+
 	Require bool          // refuse what only the kernel can serve
 	Backlog int           // connections that wait for Accept, of a listener; default 4096
 	Pcap    string        // a file to which everything is written that the stack sees

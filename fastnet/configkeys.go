@@ -24,6 +24,7 @@ var settings = map[string]setting{
 	"addr":      {"an address with its prefix length, as 10.77.0.2/24", setAddr},
 	"gw":        {"an address in one of the subnets of addr, as 10.77.0.1", setGateway},
 	"route":     {`a subnet and its gateway, as "10.0.0.0/8 via 10.77.0.1"`, setRoute},
+	"kernel":    {"tcp, udp, a subnet as 192.0.2.0/24, or udp:192.0.2.0/24", setKernel},
 	"dns":       {"the address of a name server, as 10.77.0.1 or [fd77::1]:53", setDNS},
 	"mtu":       {"a number of bytes from 1280 to 65535", func(c *Config, v string) error { return setInt(&c.MTU, v, 1280, 65535) }},
 	"backlog":   {"a number of connections from 1 to 1048576", func(c *Config, v string) error { return setInt(&c.Backlog, v, 1, 1<<20) }},

@@ -18,7 +18,7 @@ import (
 //	loopback:require=true
 //
 // or the path of a TOML file, for LoadConfig: what begins with "/" or "." or
-// ends in ".toml". The keys addr, host, gw (one a family), route and dns may be
+// ends in ".toml". The keys addr, host, gw (one a family), route, dns and kernel may be
 // repeated; dns takes a list as well (dns=10.77.0.1,10.77.0.3). A first part without "=" is the name. An error is one line that
 // names the key.
 func ParseConfig(text string) (Config, error) { return parseConfig("config", text) }

@@ -60,7 +60,7 @@ const (
 
 // observe runs a Control function on c and notes what it sets. The error is
 // errShadow if all of that is the stack's too.
-func (o *socketOptions) observe(network string, c syscall.RawConn, control func() error) error {
+func (o *socketOptions) observe(c syscall.RawConn, control func() error) error {
 	before, err := snapshot(c)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (o *socketOptions) observe(network string, c syscall.RawConn, control func(
 	if err != nil {
 		return fmt.Errorf("fastnet: Control has closed the descriptor: %w", err)
 	}
-	if err := o.changed(network[0] == 'u', before, after); err != nil {
+	if err := o.changed(before, after); err != nil {
 		return err
 	}
 	return errShadow
@@ -90,7 +90,7 @@ func (lc *ListenConfig) controlListener(ctx context.Context, network string, lad
 		return o, nil
 	}
 	shadow := net.ListenConfig{Control: func(network, address string, c syscall.RawConn) error {
-		return o.observe(network, c, func() error { return lc.Control(network, address, c) })
+		return o.observe(c, func() error { return lc.Control(network, address, c) })
 	}}
 	shadow.SetMultipathTCP(false) // it would try twice
 	if _, ok := laddr.(*TCPAddr); ok {
@@ -106,7 +106,7 @@ func (d *Dialer) controlDial(ctx context.Context, network string, laddr, raddr A
 		return o, nil
 	}
 	shadow := net.Dialer{LocalAddr: laddr, ControlContext: func(ctx context.Context, network, address string, c syscall.RawConn) error {
-		return o.observe(network, c, func() error {
+		return o.observe(c, func() error {
 			if d.ControlContext != nil {
 				return d.ControlContext(ctx, network, address, c)
 			}

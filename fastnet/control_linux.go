@@ -15,50 +15,43 @@ type option struct {
 	level, opt int
 	read       func(fd, level, opt int) (int, error) // nil: an int
 	// set makes o what the new value says. nil: the stack has no such option.
-	set func(udp bool, o *socketOptions, value int) error
-}
-
-func always(set func(o *socketOptions, value int)) func(bool, *socketOptions, int) error {
-	return func(_ bool, o *socketOptions, value int) error {
-		set(o, value)
-		return nil
-	}
+	set func(o *socketOptions, value int)
 }
 
 // noEffect is of options that only ask for what the stack does anyway, or that
 // package net sets itself after Control.
-var noEffect = always(func(*socketOptions, int) {})
+func noEffect(*socketOptions, int) {}
 
-func oobOption(flag oobFlags) func(bool, *socketOptions, int) error {
-	return always(func(o *socketOptions, v int) {
+func oobOption(flag oobFlags) func(*socketOptions, int) {
+	return func(o *socketOptions, v int) {
 		o.oob &^= flag
 		if v != 0 {
 			o.oob |= flag
 		}
-	})
+	}
 }
 
 // options are all that are looked at: what a Control function can set that
 // none of them shows (memberships of groups, BPF programs, keys of TCP-MD5) has
 // no effect.
 var options = []option{
-	{"SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, nil, always(func(o *socketOptions, v int) { o.reuseAddr = v != 0 })},
-	{"SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, nil, always(func(o *socketOptions, v int) { o.reusePort = v != 0 })},
+	{"SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, nil, func(o *socketOptions, v int) { o.reuseAddr = v != 0 }},
+	{"SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, nil, func(o *socketOptions, v int) { o.reusePort = v != 0 }},
 	// The kernel doubles the value for its own overhead, and tells the double.
-	{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, nil, always(func(o *socketOptions, v int) { o.rcvBuf = v / 2 })},
-	{"SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, nil, always(func(o *socketOptions, v int) { o.sndBuf = v / 2 })},
-	{"SO_BROADCAST", unix.SOL_SOCKET, unix.SO_BROADCAST, nil, always(func(o *socketOptions, v int) { o.noBroadcast = v == 0 })},
-	{"SO_LINGER", unix.SOL_SOCKET, unix.SO_LINGER, readLinger, always(func(o *socketOptions, v int) { o.linger = &v })},
+	{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, nil, func(o *socketOptions, v int) { o.rcvBuf = v / 2 }},
+	{"SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, nil, func(o *socketOptions, v int) { o.sndBuf = v / 2 }},
+	{"SO_BROADCAST", unix.SOL_SOCKET, unix.SO_BROADCAST, nil, func(o *socketOptions, v int) { o.noBroadcast = v == 0 }},
+	{"SO_LINGER", unix.SOL_SOCKET, unix.SO_LINGER, readLinger, func(o *socketOptions, v int) { o.linger = &v }},
 	{"SO_BUSY_POLL", unix.SOL_SOCKET, unix.SO_BUSY_POLL, nil, noEffect},
 	{"SO_KEEPALIVE", unix.SOL_SOCKET, unix.SO_KEEPALIVE, nil, noEffect}, // keepAlive below
 	{"TCP_KEEPIDLE", unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, nil, noEffect},
 	{"TCP_KEEPINTVL", unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, nil, noEffect},
 	{"TCP_KEEPCNT", unix.IPPROTO_TCP, unix.TCP_KEEPCNT, nil, noEffect},
 	{"TCP_NODELAY", unix.IPPROTO_TCP, unix.TCP_NODELAY, nil, noEffect},
-	{"TCP_USER_TIMEOUT", unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, nil, always(func(o *socketOptions, v int) { o.userTimeout = time.Duration(v) * time.Millisecond })},
-	{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, nil, always(func(o *socketOptions, v int) { o.tos = uint8(v) })},
-	{"IPV6_TCLASS", unix.IPPROTO_IPV6, unix.IPV6_TCLASS, nil, always(func(o *socketOptions, v int) { o.trafficClass = uint8(max(v, 0)) })},
-	{"IPV6_V6ONLY", unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, nil, always(func(o *socketOptions, v int) { only := v != 0; o.v6only = &only })},
+	{"TCP_USER_TIMEOUT", unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, nil, func(o *socketOptions, v int) { o.userTimeout = time.Duration(v) * time.Millisecond }},
+	{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, nil, func(o *socketOptions, v int) { o.tos = uint8(v) }},
+	{"IPV6_TCLASS", unix.IPPROTO_IPV6, unix.IPV6_TCLASS, nil, func(o *socketOptions, v int) { o.trafficClass = uint8(max(v, 0)) }},
+	{"IPV6_V6ONLY", unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, nil, func(o *socketOptions, v int) { only := v != 0; o.v6only = &only }},
 	{"IP_BIND_ADDRESS_NO_PORT", unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, nil, noEffect},
 	{"IP_PKTINFO", unix.IPPROTO_IP, unix.IP_PKTINFO, nil, oobOption(oobPktinfo4)},
 	{"IPV6_RECVPKTINFO", unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, nil, oobOption(oobPktinfo6)},
@@ -66,12 +59,12 @@ var options = []option{
 	{"IPV6_RECVTCLASS", unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, nil, oobOption(oobClass)},
 	{"IP_RECVTTL", unix.IPPROTO_IP, unix.IP_RECVTTL, nil, oobOption(oobTTL)},
 	{"IPV6_RECVHOPLIMIT", unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, nil, oobOption(oobHops)},
-	{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, nil, always(func(o *socketOptions, v int) { o.ttl = uint8(v) })},
-	{"IPV6_UNICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, nil, always(func(o *socketOptions, v int) { o.hopLimit = uint8(max(v, 0)) })},
-	{"IP_MULTICAST_TTL", unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, nil, always(func(o *socketOptions, v int) { o.groupTTL[0] = uint8(v) })},
-	{"IPV6_MULTICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, nil, always(func(o *socketOptions, v int) { o.groupTTL[1] = uint8(max(v, 0)) })},
-	{"IP_MULTICAST_LOOP", unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, nil, always(func(o *socketOptions, v int) { o.noGroupLoop[0] = v == 0 })},
-	{"IPV6_MULTICAST_LOOP", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, nil, always(func(o *socketOptions, v int) { o.noGroupLoop[1] = v == 0 })},
+	{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, nil, func(o *socketOptions, v int) { o.ttl = uint8(v) }},
+	{"IPV6_UNICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, nil, func(o *socketOptions, v int) { o.hopLimit = uint8(max(v, 0)) }},
+	{"IP_MULTICAST_TTL", unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, nil, func(o *socketOptions, v int) { o.groupTTL[0] = uint8(v) }},
+	{"IPV6_MULTICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, nil, func(o *socketOptions, v int) { o.groupTTL[1] = uint8(max(v, 0)) }},
+	{"IP_MULTICAST_LOOP", unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, nil, func(o *socketOptions, v int) { o.noGroupLoop[0] = v == 0 }},
+	{"IPV6_MULTICAST_LOOP", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, nil, func(o *socketOptions, v int) { o.noGroupLoop[1] = v == 0 }},
 
 	{"the address, by bind or connect", 0, 0, readBound, nil},
 	{"SO_BINDTODEVICE", unix.SOL_SOCKET, unix.SO_BINDTODEVICE, readString, nil},
@@ -113,7 +106,7 @@ var options = []option{
 	{"IPV6_TRANSPARENT", unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, nil, nil},
 	{"IPV6_MTU_DISCOVER", unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, nil, nil},
 	{"IPV6_DONTFRAG", unix.IPPROTO_IPV6, unix.IPV6_DONTFRAG, nil, nil},
-	{"IPV6_MULTICAST_IF", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, nil, always(func(o *socketOptions, v int) { o.groupIndex[1] = v })},
+	{"IPV6_MULTICAST_IF", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, nil, func(o *socketOptions, v int) { o.groupIndex[1] = v }},
 	{"IPV6_RECVERR", unix.IPPROTO_IPV6, unix.IPV6_RECVERR, nil, nil},
 	{"IPV6_RECVORIGDSTADDR", unix.IPPROTO_IPV6, unix.IPV6_RECVORIGDSTADDR, nil, nil},
 }
@@ -166,7 +159,7 @@ func snapshot(c syscall.RawConn) (map[string]int, error) {
 }
 
 // changed makes what is not as it was before o's.
-func (o *socketOptions) changed(udp bool, before, after map[string]int) error {
+func (o *socketOptions) changed(before, after map[string]int) error {
 	for i := range options {
 		opt := &options[i]
 		was, had := before[opt.name]
@@ -176,9 +169,7 @@ func (o *socketOptions) changed(udp bool, before, after map[string]int) error {
 		case opt.set == nil:
 			return errOption(opt.name, "the stack does not have it")
 		default:
-			if err := opt.set(udp, o, is); err != nil {
-				return err
-			}
+			opt.set(o, is)
 		}
 	}
 	for _, name := range []string{"SO_KEEPALIVE", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"} {

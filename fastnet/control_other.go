@@ -12,4 +12,4 @@ func snapshot(syscall.RawConn) (map[string]int, error) {
 	return nil, os.NewSyscallError("setsockopt", errNoDescriptor)
 }
 
-func (o *socketOptions) changed(bool, map[string]int, map[string]int) error { return nil }
+func (o *socketOptions) changed(map[string]int, map[string]int) error { return nil }

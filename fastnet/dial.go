@@ -74,6 +74,9 @@ func (n *Network) DialContext(ctx context.Context, network, address string) (Con
 // DialWith connects to address with the options of d.
 func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address string) (Conn, error) {
 	tcp, udp := stackNetwork(network)
+	if _, icmp := icmpNetwork(network); icmp && n.host != nil {
+		return n.dialICMP(ctx, d, network, address)
+	}
 	if n.host == nil || !tcp && !udp {
 		if err := n.fallback(network); err != nil {
 			return nil, &OpError{Op: "dial", Net: network, Err: err}
@@ -188,7 +191,11 @@ func dialError(err error, local endpoint) error {
 func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr, raddr *TCPAddr) (*TCPConn, error) {
 	l, r := tcpEndpoint(laddr), tcpEndpoint(raddr)
 	f, local, remote, err := n.dialAddrs(network, l, r)
-	if n.onKernel(remote.Addr()) || n.host == nil {
+	kernel, forbidden := n.byKernel(network, remote.Addr())
+	if forbidden != nil {
+		return nil, forbidden
+	}
+	if kernel {
 		c, err := n.dialKernel(ctx, d, network, opAddr(laddr), raddr)
 		if err != nil {
 			return nil, err
@@ -219,7 +226,11 @@ func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr,
 func (n *Network) dialUDP(ctx context.Context, d *Dialer, network string, laddr, raddr *UDPAddr) (*UDPConn, error) {
 	l, r := udpEndpoint(laddr), udpEndpoint(raddr)
 	f, local, remote, err := n.dialAddrs(network, l, r)
-	if n.onKernel(remote.Addr()) || n.host == nil {
+	kernel, forbidden := n.byKernel(network, remote.Addr())
+	if forbidden != nil {
+		return nil, forbidden
+	}
+	if kernel {
 		c, err := n.dialKernel(ctx, d, network, opAddr(laddr), raddr)
 		if err != nil {
 			return nil, err

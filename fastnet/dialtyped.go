@@ -96,14 +96,6 @@ func (d *Dialer) DialUDP(ctx context.Context, network string, laddr netip.AddrPo
 	return n.dialUDPAddr(ctx, d, network, la, ra)
 }
 
-// DialIP is net.Dialer.DialIP: raw IP sockets are the kernel's.
-func (d *Dialer) DialIP(ctx context.Context, network string, laddr netip.Addr, raddr netip.Addr) (*IPConn, error) {
-	if err := kernelOnly(network); err != nil {
-		return nil, &OpError{Op: "dial", Net: network, Err: err}
-	}
-	return (*net.Dialer)(d).DialIP(ctx, network, laddr, raddr)
-}
-
 // DialUnix is net.Dialer.DialUnix: unix sockets are the kernel's.
 func (d *Dialer) DialUnix(ctx context.Context, network string, laddr *UnixAddr, raddr *UnixAddr) (*UnixConn, error) {
 	if err := kernelOnly(network); err != nil {

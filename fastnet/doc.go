@@ -24,9 +24,10 @@
 //
 // # What the kernel still does
 //
-// Unix and raw IP sockets, multicast listeners, descriptors (FileConn ...) and
-// name resolution go to package net. The first four are fallbacks: counted,
-// logged once, and refused with Config.Require. File and SyscallConn of a socket
+// Unix sockets, raw IP sockets but those for ICMP, descriptors (FileConn ...) and
+// the sockets that Config.Kernel names go to package net. These are fallbacks:
+// counted, logged once, and refused with Config.Require. Names are looked up by
+// package net too, unless Config.DNS has servers. File and SyscallConn of a socket
 // of the stack's fail with ENOTSUP, for there is no descriptor. A Control function
 // gets a socket of the kernel's to set options on, which then are the stack's
 // socket's (see ListenConfig); the kernel's is never bound. A listener that

@@ -119,7 +119,7 @@ func ExampleConfigure() {
 	fmt.Println(err)
 	// Output:
 	// hello
-	// dial unix: fastnet: unix sockets are served by the kernel only, and require=true forbids that: do without, or set require=false
+	// dial unix: fastnet: unix sockets are served by the kernel only (the stack has none), and require=true forbids that: do without, or set require=false
 }
 
 // A datagram from one network to the other, and its answer.

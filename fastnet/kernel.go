@@ -20,25 +20,38 @@ func (n *Network) onKernel(a netip.Addr) bool {
 // Config.Require it returns an error instead. What package net will refuse
 // anyway, and everything in a network without a stack, is no fallback.
 func (n *Network) fallback(what string) error {
-	if n.host == nil {
-		return nil
-	}
-	kind, _, _ := strings.Cut(what, ":") // "ip4:icmp"
+	kind, _, _ := strings.Cut(what, ":") // "ip4:tcp"
+	reason := ""
 	switch kind {
-	case "unix", "unixgram", "unixpacket", "ip", "ip4", "ip6", "descriptor",
-		"multicast udp", "multicast udp4", "multicast udp6":
+	case "unix", "unixgram", "unixpacket":
+		reason = "the stack has none"
+	case "ip", "ip4", "ip6":
+		reason = "of raw sockets the stack has those for ICMP only"
+	case "descriptor":
+		reason = "a descriptor is the kernel's"
+	case "multicast udp", "multicast udp4", "multicast udp6":
+		reason = "the interface is not one of the network's"
 	default:
 		return nil
 	}
+	if n.host == nil {
+		return nil
+	}
+	return n.fallBack(kind, reason)
+}
+
+// fallBack is fallback of a kind of sockets for a reason.
+func (n *Network) fallBack(kind, reason string) error {
 	if n.cfg.Require {
-		return fmt.Errorf("fastnet: %s sockets are served by the kernel only, and require=true forbids that: do without, or set require=false", kind)
+		return fmt.Errorf("fastnet: %s sockets are served by the kernel only (%s), and require=true forbids that: do without, or set require=false", kind, reason)
 	}
 	n.mu.Lock()
 	n.fallbacks[kind]++
 	first := n.fallbacks[kind] == 1
 	n.mu.Unlock()
 	if first {
-		n.log.Warn("fastnet: served by the kernel, not by the stack", slog.String("network", n.cfg.Name), slog.String("what", kind))
+		n.log.Warn("fastnet: served by the kernel, not by the stack",
+			slog.String("network", n.cfg.Name), slog.String("what", kind), slog.String("reason", reason))
 	}
 	return nil
 }
@@ -60,13 +73,18 @@ func wrapConn(c Conn) Conn {
 		return &TCPConn{kernel: c}
 	case *net.UDPConn:
 		return &UDPConn{kernel: c}
+	case *net.IPConn:
+		return &IPConn{kernel: c}
 	}
 	return c
 }
 
 func wrapPacketConn(c PacketConn) PacketConn {
-	if c, ok := c.(*net.UDPConn); ok {
+	switch c := c.(type) {
+	case *net.UDPConn:
 		return &UDPConn{kernel: c}
+	case *net.IPConn:
+		return &IPConn{kernel: c}
 	}
 	return c
 }
@@ -107,22 +125,6 @@ func FilePacketConn(f *os.File) (c PacketConn, err error) {
 	}
 	c, err = net.FilePacketConn(f)
 	return wrapPacketConn(c), err
-}
-
-// DialIP is net.DialIP: raw IP sockets are the kernel's.
-func DialIP(network string, laddr, raddr *IPAddr) (*IPConn, error) {
-	if err := kernelOnly(network); err != nil {
-		return nil, &OpError{Op: "dial", Net: network, Source: opAddr(laddr), Addr: opAddr(raddr), Err: err}
-	}
-	return net.DialIP(network, laddr, raddr)
-}
-
-// ListenIP is net.ListenIP: raw IP sockets are the kernel's.
-func ListenIP(network string, laddr *IPAddr) (*IPConn, error) {
-	if err := kernelOnly(network); err != nil {
-		return nil, &OpError{Op: "listen", Net: network, Addr: opAddr(laddr), Err: err}
-	}
-	return net.ListenIP(network, laddr)
 }
 
 // DialUnix is net.DialUnix: unix sockets are the kernel's.

@@ -21,12 +21,13 @@ import (
 // that Control has changed become the stack socket's (Linux only):
 //
 //   - SO_REUSEPORT, SO_RCVBUF and SO_SNDBUF (as large as the kernel allows: its
-//     net.core.rmem_max and wmem_max), IP_TOS, IPV6_TCLASS, IPV6_V6ONLY;
+//     net.core.rmem_max and wmem_max), IP_TOS, IPV6_TCLASS, IP_TTL,
+//     IPV6_UNICAST_HOPS, IPV6_V6ONLY;
 //   - for TCP, SO_LINGER, TCP_USER_TIMEOUT and, with a negative KeepAlive,
 //     SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT. TCP_NODELAY is package
 //     net's to set, after Control: use TCPConn.SetNoDelay. A listener listens for
 //     connections in TIME-WAIT's place with or without SO_REUSEADDR;
-//   - for UDP, SO_REUSEADDR, SO_BROADCAST, IP_TTL, IPV6_UNICAST_HOPS, the control
+//   - for UDP, SO_REUSEADDR, SO_BROADCAST, the control
 //     messages that ReadMsgUDP tells of, and of multicast IP_MULTICAST_TTL,
 //     IP_MULTICAST_LOOP, and their like for IPv6, and IPV6_MULTICAST_IF.
 //
@@ -135,6 +136,9 @@ func (n *Network) ListenWith(ctx context.Context, lc *ListenConfig, network, add
 // ListenPacketWith opens a packet socket on address with the options of lc.
 func (n *Network) ListenPacketWith(ctx context.Context, lc *ListenConfig, network, address string) (PacketConn, error) {
 	tcp, udp := stackNetwork(network)
+	if _, icmp := icmpNetwork(network); icmp && n.host != nil {
+		return n.listenICMP(ctx, lc, network, address)
+	}
 	if n.host == nil || !tcp && !udp {
 		if err := n.fallback(network); err != nil {
 			return nil, &OpError{Op: "listen", Net: network, Err: err}
@@ -210,7 +214,11 @@ func listenAddr(network string, laddr endpoint) (f family, v6only bool, local ne
 // listenTCP opens a listener. The error is the one inside the OpError.
 func (n *Network) listenTCP(ctx context.Context, lc *ListenConfig, network string, laddr *TCPAddr) (*TCPListener, error) {
 	f, v6only, local, err := listenAddr(network, tcpEndpoint(laddr))
-	if n.onKernel(local.Addr()) || n.host == nil {
+	kernel, forbidden := n.byKernel(network, local.Addr())
+	if forbidden != nil {
+		return nil, forbidden
+	}
+	if kernel {
 		l, err := n.listenKernel(ctx, lc, network, laddr)
 		if err != nil {
 			return nil, err
@@ -266,7 +274,11 @@ func (n *Network) listenKernel(ctx context.Context, lc *ListenConfig, network st
 // listenUDP opens a UDP socket. The error is the one inside the OpError.
 func (n *Network) listenUDP(ctx context.Context, lc *ListenConfig, network string, laddr *UDPAddr) (*UDPConn, error) {
 	f, v6only, local, err := listenAddr(network, udpEndpoint(laddr))
-	if n.onKernel(local.Addr()) || n.host == nil {
+	kernel, forbidden := n.byKernel(network, local.Addr())
+	if forbidden != nil {
+		return nil, forbidden
+	}
+	if kernel {
 		c, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, laddr.String())
 		if err != nil {
 			return nil, inner(c, err)

@@ -82,6 +82,11 @@ func (n *Network) start() error {
 			return fmt.Errorf("fastnet: %s: addr %s is not an address of a host: give it one of its subnet, as 10.77.0.2/24", cfg.Name, a)
 		}
 	}
+	for _, r := range cfg.Kernel {
+		if r.Network != "" && r.Network != "tcp" && r.Network != "udp" || r == (KernelRule{}) {
+			return fmt.Errorf("fastnet: %s: kernel=%s is no rule: write tcp, udp, a subnet as 192.0.2.0/24, or udp:192.0.2.0/24", cfg.Name, r)
+		}
+	}
 	host := stack.NewHost(stack.Config{
 		Name: cfg.Name, Clock: cfg.Clock, Rand: cfg.Rand, Logger: n.log, TCP: cfg.TCP,
 	})

@@ -190,12 +190,12 @@ func TestTheDefaultNetworksServersAreThePackages(t *testing.T) {
 	defer w.Port(1).Close()
 	RegisterDevice("names", w.Port(0))
 	defer RegisterDevice("names", nil)
-	server, err := New(Config{Device: w.Port(1), Addresses: prefixes(serverIP + "/24")})
-	require.NoError(t, err)
-	defer server.Close()
-	s := newTestServer(t, server)
 	text := "wire:names,addr=" + clientIP + "/24,dns=" + serverIP
 	withDefault(t, text, func() {
+		server, err := New(Config{Device: w.Port(1), Addresses: prefixes(serverIP + "/24")})
+		require.NoError(t, err)
+		defer server.Close()
+		s := newTestServer(t, server)
 		DefaultResolver = resolverOf(text)
 		defer func() { DefaultResolver = net.DefaultResolver }()
 		txt, err := LookupTXT("fastnet.test.")

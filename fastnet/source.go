@@ -2,6 +2,7 @@ package fastnet
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/fastnet-go/fastnet/stack"
 	"github.com/fastnet-go/fastnet/stack/route"
@@ -57,7 +58,7 @@ func (n *Network) sortDestinations(dsts []netip.Addr) {
 		addrs[i.Index] = i.Addrs
 	}
 	route.SortDestinations(dsts, func(dst netip.Addr) (netip.Addr, bool) {
-		if n.onKernel(dst) {
+		if n.onKernel(dst) || slices.ContainsFunc(n.cfg.Kernel, func(r KernelRule) bool { return r.covers(r.Network, dst) }) {
 			return dst, true
 		}
 		r, ok := routes.Lookup(dst)

@@ -67,6 +67,7 @@ type Host struct {
 
 	listeners listenTable
 	udp       udpTable
+	icmp      icmpSockets
 	ports     portAllocator
 	twList    timeWaits
 	ended     endedConns
@@ -309,6 +310,9 @@ func (h *Host) Close() error {
 	}
 	for _, u := range h.udp.all() {
 		u.Close()
+	}
+	for _, c := range h.icmp.all() {
+		c.Close()
 	}
 	h.flows.all(func(f *flow) {
 		if f.conn != nil {

@@ -91,6 +91,7 @@ func (q *queue) receiveICMPv4(p *nic.Packet, d *ipPacket, now time.Duration) {
 		return
 	}
 	h.count.icmpIn.Add(1)
+	q.deliverICMP(d, d.raw)
 	switch {
 	case m.Type() == header.ICMPv4Echo:
 		if d.unicast { // a broadcast may be ignored (section 3.2.2.6)
@@ -162,6 +163,7 @@ func (q *queue) receiveICMPv6(p *nic.Packet, ip header.IPv6, d *ipPacket, now ti
 		return
 	}
 	h.count.icmpIn.Add(1)
+	q.deliverICMP(d, m)
 	ok := true
 	switch {
 	case m.Type() == header.ICMPv6NeighborSolicitation:

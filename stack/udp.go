@@ -340,62 +340,6 @@ func (u *UDPConn) ready() bool {
 	return u.closed || u.expired || u.n > 0 || u.soft != nil || u.dead != nil
 }
 
-// SetDeadline sets both deadlines.
-func (u *UDPConn) SetDeadline(t time.Time) error {
-	if err := u.SetReadDeadline(t); err != nil {
-		return err
-	}
-	return u.SetWriteDeadline(t)
-}
-
-// SetReadDeadline makes reads return os.ErrDeadlineExceeded from t on. The zero
-// time means never.
-func (u *UDPConn) SetReadDeadline(t time.Time) error {
-	when, past := u.host.instant(t)
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.closed {
-		return ErrClosed
-	}
-	u.deadline, u.expired = when, past
-	if past {
-		u.cond.Broadcast()
-	} else if when != Never {
-		u.host.arm(&u.timer, when)
-	}
-	return nil
-}
-
-// SetWriteDeadline makes writes return os.ErrDeadlineExceeded from t on. As
-// they never wait, that is all it does.
-func (u *UDPConn) SetWriteDeadline(t time.Time) error {
-	when, past := u.host.instant(t)
-	u.mu.Lock()
-	closed := u.closed
-	u.mu.Unlock()
-	if closed {
-		return ErrClosed
-	}
-	u.sendMu.Lock()
-	u.sendUntil, u.sendExpired = when, past
-	u.sendMu.Unlock()
-	return nil
-}
-
-// Expire is called by the host's timer wheel.
-func (u *UDPConn) Expire(_ int, now time.Duration) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	switch {
-	case u.closed || u.deadline == Never || u.deadline == 0:
-	case u.deadline <= now:
-		u.expired = true
-		u.cond.Broadcast()
-	default:
-		u.host.arm(&u.timer, u.deadline)
-	}
-}
-
 // SetReadBuffer sets how many bytes of datagrams may wait.
 func (u *UDPConn) SetReadBuffer(bytes int) error {
 	u.mu.Lock()

@@ -56,6 +56,7 @@ func Main(serve func(address string) error, demo func(client *fastnet.Network, o
 		log.Fatalf("unexpected argument %q: -help lists the flags", flag.Arg(0))
 	}
 	if *address != "" {
+		log.Printf("to serve on %s; Ctrl-C ends it", *address)
 		log.Fatal(serve(*address))
 	}
 	client, err := Client()

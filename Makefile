@@ -12,7 +12,7 @@ ARGS ?=
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz bench build clean
+.PHONY: help run test fuzz bench compat build clean
 
 ## help: what there is (make alone does the same)
 help:
@@ -43,6 +43,10 @@ fuzz:
 ## bench: compare with the kernel and with netstack on this machine: ARGS="-rounds 3"
 bench:
 	@cd compat_test && $(GO) run ./bench $(ARGS)
+
+## compat: run Go's own tests with fastnet in the place of package net: ARGS="-packages net/rpc"
+compat:
+	@cd compat_test && $(GO) run ./compat $(ARGS)
 
 ## build: compile everything, for this machine
 build:

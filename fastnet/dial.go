@@ -260,7 +260,8 @@ func (n *Network) dialUDP(ctx context.Context, d *Dialer, network string, laddr,
 func (n *Network) dialKernel(ctx context.Context, d *Dialer, network string, laddr, raddr Addr) (Conn, error) {
 	kd := net.Dialer(*d)
 	kd.LocalAddr = laddr
-	kd.Timeout, kd.Deadline, kd.Cancel = 0, time.Time{}, nil // ctx has them
+	//lint:ignore SA1019 package net's API has Cancel, and ctx stands for it here
+	kd.Timeout, kd.Deadline, kd.Cancel = 0, time.Time{}, nil
 	c, err := kd.DialContext(unhooked(ctx), network, raddr.String())
 	if err != nil {
 		return nil, inner(c, err)

@@ -9,6 +9,10 @@
 // either a socket of the stack's or one of the kernel's. Errors are package
 // net's: the same *OpError around the same errno, with the same words.
 //
+// Programs that leave listening and dialling to net/http or crypto/tls
+// (http.ListenAndServe, http.Get, tls.Listen) import the companion packages
+// fastnet/http and fastnet/tls instead of those.
+//
 // # Networks
 //
 // A Network is a host of the stack's on a device. New makes one, and its

@@ -160,6 +160,7 @@ func describe(err error) string {
 	fmt.Fprintf(&b, "%q", replace(err.Error()))
 	var ne net.Error
 	if errors.As(err, &ne) {
+		//lint:ignore SA1019 package net's errors have Temporary, so ours must
 		fmt.Fprintf(&b, " timeout=%v temporary=%v", ne.Timeout(), ne.Temporary())
 	}
 	for _, is := range []error{io.EOF, net.ErrClosed, os.ErrDeadlineExceeded, context.Canceled, context.DeadlineExceeded, net.ErrWriteToConnected} {

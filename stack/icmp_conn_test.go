@@ -47,7 +47,7 @@ func TestICMPSocketsSendAndReceive(t *testing.T) {
 	l.inject(l.icmp(netip.MustParseAddr("fd00::3"), ip6Host, header.ICMPv6EchoReply, 0, 7<<16|1, []byte("no")))
 	l.inject(l.icmp(ip6Peer, ip6Host, header.ICMPv6EchoReply, 0, 7<<16|1, []byte("pong")))
 	l.quiet()
-	n, _, from, _, err = c6.ReadMsg(b)
+	_, _, from, _, err = c6.ReadMsg(b)
 	require.NoError(t, err)
 	require.Equal(t, ip6Peer, from)
 	require.EqualValues(t, header.ICMPv6NeighborAdvertisement, b[0], "all of the peer's messages, as in Linux")

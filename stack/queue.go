@@ -11,7 +11,7 @@ import (
 
 const (
 	burst        = 64       // packets taken from a queue at a time, at the most
-	manyWoken    = 24       // see queue.busy
+	manyWoken    = 18       // see queue.busy
 	maxWoken     = 32       // goroutines woken at a time, at the most
 	maxOverflow  = 4 * 1024 // packets kept for a device whose ring is full
 	stallTimeout = time.Millisecond
@@ -112,7 +112,7 @@ func (q *queue) poll() int {
 	}
 	if k > 0 {
 		q.endRun(now)
-		if busy := q.woken >= manyWoken || q.busy.Load() && !drained; busy != q.busy.Load() {
+		if busy := q.woken >= manyWoken || q.busy.Load() && !(drained && q.woken < q.limit); busy != q.busy.Load() {
 			q.busy.Store(busy)
 		}
 	}

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"sync/atomic"
+	"syscall"
 )
 
 // The range that ports are chosen from, Linux's default.
@@ -25,6 +26,23 @@ func (a *portAllocator) init(h *Host) { a.host = h }
 // pick tries ports, from a random one on, until use takes one.
 func (a *portAllocator) pick(use func(port uint16) bool) bool {
 	return pickFrom(uint32(a.host.randomN(numEphemeral)), use)
+}
+
+// bind makes sure that b is free, choosing a port if it has none.
+func (a *portAllocator) bind(b *binding, free func(binding) bool) error {
+	if b.port != 0 {
+		if free(*b) {
+			return nil
+		}
+		return syscall.EADDRINUSE
+	}
+	if a.pick(func(port uint16) bool {
+		b.port = port
+		return free(*b)
+	}) {
+		return nil
+	}
+	return syscall.EADDRINUSE
 }
 
 // pickFor is pick for a connection to the remote address of k.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/fastnet-go/fastnet/stack/tcp"
@@ -40,53 +39,6 @@ type TCPListener struct {
 	dead     error // why nobody will connect any more
 	expired  bool
 	deadline *time.Timer
-}
-
-// binding is where a socket is bound: an address, or the wildcard of one family
-// or both, and a port.
-type binding struct {
-	addr addr
-	port uint16
-	only bool // the IPv6 wildcard without IPv4
-}
-
-var (
-	any6 = addr{}
-	any4 = addr{lo: mappedPrefix}
-)
-
-// conflicts reports whether two bindings can not be told apart by some packet.
-func (b binding) conflicts(o binding) bool {
-	if b.port != o.port {
-		return false
-	}
-	if b.addr == o.addr {
-		return true
-	}
-	covers := func(w, a binding) bool {
-		switch w.addr {
-		case any6:
-			return !w.only || !a.addr.is4()
-		case any4:
-			return a.addr.is4() || a.addr == any6 && !a.only
-		}
-		return false
-	}
-	return covers(b, o) || covers(o, b)
-}
-
-// bindAddr turns the address that a socket asks for into a binding.
-func (h *Host) bindAddr(a netip.AddrPort, v6only bool) (binding, error) {
-	ip := a.Addr().WithZone("").Unmap()
-	b := binding{addr: toAddr(ip), port: a.Port()}
-	switch {
-	case !ip.IsValid() || ip == netip.IPv6Unspecified():
-		b.addr, b.only = any6, v6only && ip.IsValid()
-	case ip.IsUnspecified():
-	case !h.isLocal(ip) && !ip.IsMulticast():
-		return b, syscall.EADDRNOTAVAIL
-	}
-	return b, nil
 }
 
 // listenTable finds listeners. Look-ups read a snapshot.
@@ -132,15 +84,8 @@ func (t *listenTable) add(l *TCPListener) error {
 		}
 		return true
 	}
-	if l.bind.port == 0 {
-		if !l.host.ports.pick(func(port uint16) bool {
-			l.bind.port = port
-			return free(l.bind)
-		}) {
-			return syscall.EADDRINUSE
-		}
-	} else if !free(l.bind) {
-		return syscall.EADDRINUSE
+	if err := l.host.ports.bind(&l.bind, free); err != nil {
+		return err
 	}
 	t.change(l.bind, append(append([]*TCPListener(nil), m[l.bind]...), l))
 	return nil

@@ -97,15 +97,8 @@ func (t *udpTable) add(u *UDPConn) error {
 		}
 		return true
 	}
-	if u.bind.port == 0 {
-		if !t.host.ports.pick(func(port uint16) bool {
-			u.bind.port = port
-			return free(u.bind)
-		}) {
-			return syscall.EADDRINUSE
-		}
-	} else if !free(u.bind) {
-		return syscall.EADDRINUSE
+	if err := t.host.ports.bind(&u.bind, free); err != nil {
+		return err
 	}
 	n := &udpSockets{bound: maps.Clone(s.bound), connected: maps.Clone(s.connected)}
 	if u.remote.IsValid() {

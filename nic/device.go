@@ -48,7 +48,16 @@ type Info struct {
 	MTU      int      // the largest payload of an Ethernet frame, in bytes
 	Offloads Offloads // what the device does for the stack
 	MaxSend  int      // with TSO: the largest frame that Send takes, in bytes with its headers
-	HashKey  []byte   // the Toeplitz key of receive side scaling, where the device tells it
+
+	// HashKey is the Toeplitz key of receive side scaling, where the device
+	// tells it: 40 bytes or more. A TCP segment that arrives, whole and without
+	// tunnel, is hashed over source address, destination address, source port
+	// and destination port; a device that hashes otherwise leaves the key nil.
+	HashKey []byte
+	// HashTable is the indirection table: a segment arrives at queue
+	// HashTable[hash mod len(HashTable)]. Nil stands for 128 entries of which i
+	// is i modulo the number of queues, as drivers set it by default.
+	HashTable []uint16
 }
 
 // Offloads is the set of the work that a device takes from the stack.
@@ -132,6 +141,15 @@ type Queue interface {
 
 	// Stats returns the queue's counters.
 	Stats() QueueStats
+}
+
+// BatchAllocator is what a Queue may implement beside its own methods: Alloc for
+// many packets, at the cost of one. The stack uses it for the packets of a large
+// write.
+type BatchAllocator interface {
+	// AllocBatch fills pkts with empty packets, each with room for size bytes
+	// behind the device's headroom, and returns how many it had.
+	AllocBatch(pkts []*Packet, size int) int
 }
 
 // QueueStats counts what went through a queue since its start. Bytes are those

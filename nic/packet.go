@@ -17,14 +17,15 @@ import (
 type Packet struct {
 	Meta // of the whole frame; only the first part's counts
 
-	buf   []byte
-	off   int32
-	n     int32
-	refs  atomic.Int32
-	index uint32
-	next  *Packet // the next part of this frame
-	link  *Packet // the next packet of a list: the pool's, or the owner's
-	pool  *Pool
+	buf     []byte
+	off     int32
+	n       int32
+	refs    atomic.Int32
+	index   uint32
+	wrapped bool    // buf is not of the pool's memory
+	next    *Packet // the next part of this frame
+	link    *Packet // the next packet of a list: the pool's, or the owner's
+	pool    *Pool
 }
 
 // Checksum is what is known of a frame's TCP or UDP checksum.
@@ -202,18 +203,53 @@ func (p *Packet) Retain() {
 	}
 }
 
-// Release gives up the caller's ownership of the frame, all its parts.
+// Release gives up the caller's ownership of the frame, all its parts. Those of
+// one pool go back to it together.
 func (p *Packet) Release() {
+	if p == nil {
+		return
+	}
+	if p.next == nil {
+		if p.unowned() {
+			p.pool.put(p)
+		}
+		return
+	}
+	var first, last *Packet
 	for p != nil {
 		next := p.next
-		// A sole owner needs no atomic write: nobody else can see p. A free
-		// packet's count stays at 1, ready for the next owner.
-		if p.refs.Load() == 1 {
-			p.pool.put(p)
-		} else if p.refs.Add(-1) == 0 {
-			p.refs.Store(1)
-			p.pool.put(p)
+		if p.unowned() {
+			p.next = nil
+			switch {
+			case first == nil:
+				first = p
+			case first.pool == p.pool:
+				last.link = p
+			default:
+				first.pool.putList(first, last)
+				first = p
+			}
+			last = p
 		}
 		p = next
 	}
+	if first != nil {
+		first.pool.putList(first, last)
+	}
+}
+
+// unowned takes an owner away, and reports whether that was the last one. Then
+// the count is 1 again, ready for the next.
+func (p *Packet) unowned() bool {
+	// A sole owner needs no atomic write: nobody else can see p.
+	if p.refs.Load() != 1 {
+		if p.refs.Add(-1) != 0 {
+			return false
+		}
+		p.refs.Store(1)
+	}
+	if p.wrapped {
+		p.unwrap()
+	}
+	return true
 }

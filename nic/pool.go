@@ -12,15 +12,21 @@ import (
 // is empty. Memory is taken a slab at a time, as it is needed.
 type Pool struct {
 	cfg PoolConfig
+	low atomic.Bool // read by each receiver, hardly ever written
 
+	// Who takes packets and who releases them are often on two processors:
+	// what the one writes lies on another cache line than what the other does.
+	_      [64]byte
 	mu     sync.Mutex
 	local  *Packet   // free
 	nLocal int       // packets on local
 	slabs  []*Packet // every packet, by index
 	failed error     // Memory's error: there will be no more slabs
 
-	remote atomic.Pointer[Packet] // released since local took them over
-	low    atomic.Bool
+	_       [64]byte
+	remote  atomic.Pointer[Packet] // released since local took them over
+	starved atomic.Bool            // Get fell short: the next release calls Freed
+	_       [64]byte
 }
 
 // PoolConfig says what a pool's buffers are. The zero value of a field takes
@@ -36,6 +42,15 @@ type PoolConfig struct {
 	// give DMA memory, a UMEM, or a shared mapping, and set Slab to Max where
 	// the region must be one.
 	Memory func(size int) ([]byte, error)
+
+	// Freed is called when a buffer has come back after a Get that returned
+	// nil, once however many did, from the goroutine that released it, which
+	// may hold locks of any kind: Freed only wakes somebody.
+	Freed func()
+
+	// Returned makes a pool of packets without buffers, for Wrap: it is called
+	// for each after its last release.
+	Returned func(p *Packet)
 }
 
 // NewPool returns a pool; its memory is taken by the first Get.
@@ -53,6 +68,10 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 	if cfg.Headroom >= cfg.BufferSize || cfg.Headroom < 0 || cfg.Max < 0 || cfg.Slab < 0 {
 		return nil, fmt.Errorf("nic: pool of %d buffers of %d bytes with %d headroom, %d at a time, makes no sense",
 			cfg.Max, cfg.BufferSize, cfg.Headroom, cfg.Slab)
+	}
+	if cfg.Returned != nil {
+		cfg.BufferSize, cfg.Headroom = 0, 0
+		cfg.Memory = func(int) ([]byte, error) { return nil, nil }
 	}
 	if cfg.Memory == nil {
 		cfg.Memory = func(size int) ([]byte, error) { return make([]byte, size), nil }
@@ -84,6 +103,31 @@ func (l *Pool) Get() *Packet {
 	return p
 }
 
+// GetBatch fills pkts with empty packets of one part each and returns how many
+// it had. It is Get for many, at the cost of one.
+func (l *Pool) GetBatch(pkts []*Packet) int {
+	n := 0
+	l.mu.Lock()
+	for ; n < len(pkts); n++ {
+		if l.local == nil || l.nLocal < l.cfg.LowWater && (len(l.slabs) == l.cfg.Max || l.failed != nil) {
+			l.refill()
+		}
+		p := l.local
+		if p == nil {
+			break
+		}
+		l.local = p.link
+		l.nLocal--
+		p.link = nil
+		p.off = int32(l.cfg.Headroom)
+		p.n = 0
+		p.Meta = Meta{}
+		pkts[n] = p
+	}
+	l.mu.Unlock()
+	return n
+}
+
 // GetChain returns an empty frame with room for size bytes in as many parts as
 // that takes, or nil.
 func (l *Pool) GetChain(size int) *Packet {
@@ -96,6 +140,7 @@ func (l *Pool) GetChain(size int) *Packet {
 		p := l.Get()
 		if p == nil {
 			first.Release()
+			l.starved.Store(true) // those were not enough
 			return nil
 		}
 		last.next = p
@@ -106,19 +151,34 @@ func (l *Pool) GetChain(size int) *Packet {
 
 // refill takes over the remote list, or else a new slab. Called with mu held.
 func (l *Pool) refill() {
-	if first := l.remote.Swap(nil); first != nil {
-		last := first
-		n := 1
-		for ; last.link != nil; last = last.link {
-			n++
+	if !l.takeOver() && l.local == nil {
+		if l.grow(); l.local == nil {
+			// Once more: who released before the flag was set saw none.
+			l.starved.Store(true)
+			l.takeOver()
 		}
-		last.link = l.local
-		l.local = first
-		l.nLocal += n
-	} else if l.local == nil {
-		l.grow()
 	}
-	l.low.Store(l.nLocal < l.cfg.LowWater && (len(l.slabs) == l.cfg.Max || l.failed != nil))
+	if low := l.nLocal < l.cfg.LowWater && (len(l.slabs) == l.cfg.Max || l.failed != nil); low != l.low.Load() {
+		l.low.Store(low)
+	}
+}
+
+// takeOver makes the remote list local, and reports whether it was of any use.
+// Called with mu held.
+func (l *Pool) takeOver() bool {
+	first := l.remote.Swap(nil)
+	if first == nil {
+		return false
+	}
+	last := first
+	n := 1
+	for ; last.link != nil; last = last.link {
+		n++
+	}
+	last.link = l.local
+	l.local = first
+	l.nLocal += n
+	return true
 }
 
 // grow adds a slab, if the pool may. Called with mu held.
@@ -151,15 +211,34 @@ func (l *Pool) grow() {
 // as for the next one.
 func (l *Pool) put(p *Packet) {
 	p.next = nil
+	l.putList(p, p)
+}
+
+// putList is put for the list from first to last.
+func (l *Pool) putList(first, last *Packet) {
 	for {
 		head := l.remote.Load()
-		p.link = head
+		last.link = head
 		// No ABA: packets leave the list all at once, by Swap.
-		if l.remote.CompareAndSwap(head, p) {
-			return
+		if l.remote.CompareAndSwap(head, first) {
+			break
 		}
 	}
+	if l.starved.Load() { // on the cache line that is ours just now
+		l.freed()
+	}
 }
+
+// freed tells who found the pool empty that it is not.
+func (l *Pool) freed() {
+	if l.starved.CompareAndSwap(true, false) && l.cfg.Freed != nil {
+		l.cfg.Freed()
+	}
+}
+
+// Starved reports whether a Get fell short and no buffer has come back since:
+// for drivers, whose Queue.Arm promises a wake-up when one has.
+func (l *Pool) Starved() bool { return l.starved.Load() }
 
 // At returns the packet with the given index: for drivers, which meet their
 // buffers again by number. It returns nil if there is none.

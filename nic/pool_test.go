@@ -196,3 +196,65 @@ func TestPoolAllocatesNothingInSteadyState(t *testing.T) {
 		p.Release()
 	}))
 }
+
+func TestPoolGivesABatch(t *testing.T) {
+	l := newPool(t, PoolConfig{BufferSize: 128, Headroom: 16, Max: 10, Slab: 4})
+	pkts := make([]*Packet, 8)
+	require.Equal(t, 8, l.GetBatch(pkts))
+	seen := map[*Packet]bool{}
+	for _, p := range pkts {
+		require.Zero(t, p.Len())
+		require.Equal(t, 16, p.Headroom())
+		require.Nil(t, p.Link())
+		seen[p] = true
+		p.Extend(9)
+		p.Queue = 3
+	}
+	require.Len(t, seen, 8)
+	more := make([]*Packet, 4)
+	require.Equal(t, 2, l.GetBatch(more), "what there is")
+	require.Zero(t, l.GetBatch(more[2:]))
+	for _, p := range append(pkts, more[:2]...) {
+		p.Release()
+	}
+	require.Equal(t, 8, l.GetBatch(pkts))
+	for _, p := range pkts {
+		require.Zero(t, p.Len(), "as new")
+		require.Zero(t, p.Queue)
+		p.Release()
+	}
+	require.Zero(t, l.InUse())
+	require.Zero(t, l.GetBatch(nil))
+}
+
+// The parts of a frame go back each to its own pool, but for those that have
+// another owner.
+func TestChainIsReleasedToItsPools(t *testing.T) {
+	a, b := newPool(t, PoolConfig{Max: 8}), newPool(t, PoolConfig{Max: 8})
+	for mask := range 1 << 6 {
+		var first *Packet
+		var kept []*Packet
+		for i, l := range []*Pool{a, a, b, a, b, b} {
+			p := l.Get()
+			if mask>>i&1 != 0 {
+				p.Retain()
+				kept = append(kept, p)
+			}
+			if first == nil {
+				first = p
+			} else {
+				first.Append(p)
+			}
+		}
+		first.Release()
+		require.Equal(t, len(kept), a.InUse()+b.InUse())
+		for _, p := range kept {
+			p.Split()
+			p.Release()
+		}
+		require.Zero(t, a.InUse())
+		require.Zero(t, b.InUse())
+	}
+	var none *Packet
+	none.Release()
+}

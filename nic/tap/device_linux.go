@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"sync/atomic"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/internal/link"
+	"github.com/fastnet-go/fastnet/nic/internal/vnet"
 )
 
 const (
@@ -23,27 +23,16 @@ const (
 type device struct {
 	cfg    Config
 	info   nic.Info
-	index  int32 // of the interface; 0 if it is not known
 	queues []*queue
 
 	// Receiving has pools of its own: a slow reader never stops a sender.
-	rxSmall, rxLarge *nic.Pool // rxLarge: nil if super-segments do not come
-	txSmall, txLarge *nic.Pool // txLarge: nil without TSO
+	rxSmall, rxLarge *nic.Pool   // rxLarge: nil if super-segments do not come
+	tx               []*nic.Pool // small, and large with TSO
+	regions          []region    // their memory, for vhost-net
 
-	monitor    *os.File // announcements of links; nil if there are none
-	monitorRaw syscall.RawConn
-
-	closed atomic.Bool
-	dead   atomic.Bool   // closed, or gone: link.Err says why
-	done   chan struct{} // closed by Close
-	all    sync.WaitGroup
-
-	mu        sync.Mutex
-	link      nic.Link
-	changes   chan struct{} // link has changed: capacity 1
-	notifying sync.Mutex    // held over a call of changed; before mu
-	changed   func(nic.Link)
-	reported  nic.Link
+	*link.Follower               // the link, and its end
+	done           chan struct{} // closed by Close
+	all            sync.WaitGroup
 }
 
 // Open opens or creates a TAP interface. Its errors say what to do.
@@ -63,9 +52,9 @@ func open(cfg Config) (*device, error) {
 		}
 		return nil, err
 	}
-	d := &device{cfg: cfg, done: make(chan struct{}), changes: make(chan struct{}, 1)}
+	d := &device{cfg: cfg, done: make(chan struct{})}
 	var fds []int
-	err = inNamespace(cfg.NetNS, func() (err error) {
+	err = link.InNamespace(cfg.NetNS, func() (err error) {
 		fds, err = d.set()
 		return err
 	})
@@ -93,23 +82,21 @@ func (d *device) set() ([]int, error) {
 		for _, fd := range fds {
 			unix.Close(fd)
 		}
-		if d.monitor != nil {
-			d.monitor.Close()
+		if d.Follower != nil {
+			d.Follower.Close()
 		}
 		return nil, err
 	}
-	checksum, segments, err := setOffloads(fds, !d.cfg.NoOffload)
+	header := vnet.HeaderSize
+	if d.cfg.VHost {
+		header = vhostHeader
+	}
+	checksum, segments, err := setOffloads(fds, !d.cfg.NoOffload, header)
 	if err != nil {
 		return fail(err)
 	}
 	// Before the link is looked at, so that no change is missed.
-	if fd, err := openNetlink(unix.RTMGRP_LINK); err == nil {
-		if err := unix.SetNonblock(fd, true); err != nil {
-			unix.Close(fd)
-			return fail(err)
-		}
-		d.monitor = os.NewFile(uintptr(fd), "rtnetlink")
-	} else {
+	if d.Follower, err = link.NewFollower(); err != nil {
 		return fail(err)
 	}
 	l, err := setUpKernelEnd(name, &d.cfg)
@@ -119,15 +106,14 @@ func (d *device) set() ([]int, error) {
 		}
 		// The descriptors are of an interface in another namespace: nobody
 		// will tell of its link.
-		l = link{up: true, mtu: d.cfg.MTU}
-		if l.mtu == 0 {
-			l.mtu = 1500
+		l = link.State{Up: true, MTU: d.cfg.MTU}
+		if l.MTU == 0 {
+			l.MTU = 1500
 		}
 	}
-	d.index = l.index
-	d.link = l.state()
-	d.reported = d.link
-	d.info = nic.Info{Name: name, Driver: "tap", MAC: d.cfg.MAC, MTU: l.mtu}
+	d.Set("tap: "+name, l.Index, l.Link())
+	d.Deleted = d.deleted
+	d.info = nic.Info{Name: name, Driver: "tap", MAC: d.cfg.MAC, MTU: l.MTU}
 	if checksum {
 		d.info.Offloads |= nic.TxChecksum | nic.RxChecksum
 	}
@@ -151,39 +137,81 @@ func (d *device) makePools(segments bool) error {
 	}
 	var err error
 	pool := func(cfg nic.PoolConfig) *nic.Pool {
+		if d.cfg.VHost { // in one piece, there before the kernel is told where
+			cfg.Slab = cfg.Max
+			cfg.Memory = func(size int) ([]byte, error) {
+				b := make([]byte, size)
+				d.regions = append(d.regions, regionOf(b))
+				return b, nil
+			}
+		}
 		p, e := nic.NewPool(cfg)
 		err = errors.Join(err, e)
+		if d.cfg.VHost && e == nil {
+			p.Get().Release()
+		}
 		return p
 	}
-	d.rxSmall, d.txSmall = pool(small), pool(small)
-	if segments {
+	small.Freed = d.freed
+	d.rxSmall = pool(small)
+	d.tx = append(d.tx, pool(small))
+	if segments && !d.cfg.VHost { // which spreads a frame over small ones
 		d.rxLarge = pool(nic.PoolConfig{
 			BufferSize: headroom + largePart, Headroom: headroom, Max: max(64, d.cfg.Pool/8), Slab: 8,
 		})
-		d.txLarge = pool(nic.PoolConfig{
+	}
+	if segments {
+		d.tx = append(d.tx, pool(nic.PoolConfig{
 			BufferSize: (headroom + maxSuper + 63) &^ 63, Headroom: headroom, Max: max(16, d.cfg.Pool/16), Slab: 2,
-		})
+			Freed: d.freed,
+		}))
 	}
 	return err
 }
 
+// freed wakes the pollers that sleep after their Alloc fell short.
+func (d *device) freed() {
+	for _, q := range d.queues {
+		if q.short.Any() || q.vhost != nil {
+			q.wakeArmed()
+		}
+	}
+}
+
 // start starts the goroutines: one for each queue, which sleeps until it is
-// readable, and two for the link.
+// readable, and those that follow the link.
 func (d *device) start() (err error) {
 	for _, q := range d.queues {
 		if q.raw, err = q.file.SyscallConn(); err != nil {
 			return err
 		}
 	}
-	if d.monitorRaw, err = d.monitor.SyscallConn(); err != nil {
-		return err
-	}
 	for _, q := range d.queues {
-		d.all.Go(q.wait)
+		if !d.cfg.VHost {
+			d.all.Go(q.wait)
+			continue
+		}
+		failed := q.raw.Control(func(fd uintptr) { q.vhost, err = openVhost(d, int(fd)) })
+		if err = errors.Join(err, failed); err != nil {
+			q.vhost = nil
+			return err
+		}
+		d.all.Go(q.waitVhost)
 	}
-	d.all.Go(d.watch)
-	d.all.Go(d.report)
-	return nil
+	return d.Start()
+}
+
+// deleted says whether the interface really is: it may only have moved to
+// another namespace. The descriptor knows.
+func (d *device) deleted() (err error) {
+	failed := d.queues[0].raw.Control(func(fd uintptr) {
+		request, e := unix.NewIfreq("")
+		if e == nil {
+			e = unix.IoctlIfreq(int(fd), unix.TUNGETIFF, request)
+		}
+		err = e
+	})
+	return errors.Join(err, failed)
 }
 
 // Info implements nic.Device.
@@ -204,19 +232,15 @@ func (d *device) Queues() []nic.Queue {
 
 // Close implements nic.Device. An interface that Open created is gone then.
 func (d *device) Close() error {
-	if d.closed.Swap(true) {
-		return nic.ErrClosed
+	err := d.Mark()
+	if err != nil {
+		return err
 	}
-	d.dead.Store(true)
-	d.mu.Lock()
-	d.link.Up, d.link.Err = false, nic.ErrClosed
-	d.mu.Unlock()
 	close(d.done)
-	var err error
 	for _, q := range d.queues {
 		err = errors.Join(err, q.close())
 	}
-	err = errors.Join(err, d.monitor.Close())
+	err = errors.Join(err, d.Follower.Close())
 	d.all.Wait()
 	return err
 }
@@ -225,7 +249,7 @@ func (d *device) Close() error {
 // tests that look for leaks.
 func (d *device) InUse() int {
 	n := 0
-	for _, p := range []*nic.Pool{d.rxSmall, d.rxLarge, d.txSmall, d.txLarge} {
+	for _, p := range append([]*nic.Pool{d.rxSmall, d.rxLarge}, d.tx...) {
 		if p != nil {
 			n += p.InUse()
 		}

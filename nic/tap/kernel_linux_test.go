@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/internal/link"
 )
 
 var (
@@ -20,6 +21,10 @@ var (
 	ourIP  = netip.MustParseAddr("10.77.0.2")
 	ourMAC = nic.MAC{0x02, 0, 0, 0, 0, 0x77}
 )
+
+// viaVhost makes all tests here go by vhost-net: compat_test/vm/run.sh does it, in
+// a virtual machine whose kernel has that.
+var viaVhost = os.Getenv("FASTNET_TEST_VHOST") != ""
 
 // patience bounds what a test waits for the kernel; it says nothing of how long
 // anything takes.
@@ -60,19 +65,18 @@ func namespace(t *testing.T) string {
 // inside runs f in a namespace.
 func inside(t *testing.T, ns string, f func() error) {
 	t.Helper()
-	require.NoError(t, inNamespace(ns, f))
+	require.NoError(t, link.InNamespace(ns, f))
 }
 
 // rtnl runs f with an rtnetlink socket of a namespace.
-func rtnl(t *testing.T, ns string, f func(n *rtnetlink) error) {
+func rtnl(t *testing.T, ns string, f func(n *link.Socket) error) {
 	t.Helper()
 	inside(t, ns, func() error {
-		fd, err := openNetlink(0)
+		n, err := link.Open()
 		if err != nil {
 			return err
 		}
-		n := &rtnetlink{fd: fd}
-		defer n.close()
+		defer n.Close()
 		return f(n)
 	})
 }
@@ -80,12 +84,12 @@ func rtnl(t *testing.T, ns string, f func(n *rtnetlink) error) {
 // linkIndex is the index of an interface, 0 if there is none.
 func linkIndex(t *testing.T, ns, name string) (index int32) {
 	t.Helper()
-	rtnl(t, ns, func(n *rtnetlink) error {
-		l, err := n.get(name)
+	rtnl(t, ns, func(n *link.Socket) error {
+		l, err := n.Get(name)
 		if err == unix.ENODEV {
 			return nil
 		}
-		index = l.index
+		index = l.Index
 		return err
 	})
 	return index
@@ -108,6 +112,7 @@ func openHost(t *testing.T, cfg Config) *host {
 	h := &host{t: t, ns: namespace(t), woken: make(chan int, 64)}
 	cfg.NetNS = h.ns
 	cfg.MAC = ourMAC
+	cfg.VHost = viaVhost
 	if cfg.HostAddrs == nil {
 		cfg.HostAddrs = []netip.Prefix{netip.PrefixFrom(hostIP, 24)}
 	}

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/internal/link"
 )
 
 func TestLinkFollowsTheKernelsEnd(t *testing.T) {
@@ -27,28 +27,26 @@ func TestLinkFollowsTheKernelsEnd(t *testing.T) {
 		}
 	}
 	h.meet()
-	index := h.dev.index
-	rtnl(t, h.ns, func(n *rtnetlink) error { return n.setMTU(index, 1400) })
+	index := linkIndex(t, h.ns, h.dev.info.Name)
+	rtnl(t, h.ns, func(n *link.Socket) error { return n.SetMTU(index, 1400) })
 	require.Equal(t, nic.Link{Up: true, MTU: 1400}, next())
 	require.Equal(t, 1400, h.dev.Info().MTU)
-	rtnl(t, h.ns, func(n *rtnetlink) error {
-		return n.request(unix.RTM_NEWLINK, 0, infoMessage(index, 0, unix.IFF_UP), nil)
-	})
+	rtnl(t, h.ns, func(n *link.Socket) error { return n.SetUp(index, false) })
 	require.Equal(t, nic.Link{MTU: 1400}, next())
 	h.send(0, udpPartial, h.udp(1, 2, "nobody there"))
 	require.EqualValues(t, 1, h.dev.queues[0].Stats().TxDropped)
-	rtnl(t, h.ns, func(n *rtnetlink) error { return n.setUp(index) })
+	rtnl(t, h.ns, func(n *link.Socket) error { return n.SetUp(index, true) })
 	require.Equal(t, nic.Link{Up: true, MTU: 1400}, next())
 	h.meet()
 
 	// Had the announcement been lost, asking would have the same effect.
-	h.dev.setLink(func(l *nic.Link) { l.MTU = 1 })
+	h.dev.Change(func(l *nic.Link) { l.MTU = 1 })
 	require.Equal(t, 1, next().MTU)
-	require.NoError(t, h.dev.monitorRaw.Control(h.dev.ask))
+	h.dev.Ask()
 	require.Equal(t, nic.Link{Up: true, MTU: 1400}, next())
 
 	h.dev.Notify(nil)
-	rtnl(t, h.ns, func(n *rtnetlink) error { return n.setMTU(index, 1500) })
+	rtnl(t, h.ns, func(n *link.Socket) error { return n.SetMTU(index, 1500) })
 	require.Eventually(t, func() bool { return h.dev.Link().MTU == 1500 }, patience, time.Millisecond)
 	require.Empty(t, changes)
 }
@@ -65,9 +63,8 @@ func TestDeviceDeletedUnderUsIsDeadForGood(t *testing.T) {
 	q := h.dev.queues[0]
 	drain(q)
 	q.Arm()
-	rtnl(t, h.ns, func(n *rtnetlink) error {
-		return n.request(unix.RTM_DELLINK, 0, infoMessage(h.dev.index, 0, 0), nil)
-	})
+	index := linkIndex(t, h.ns, h.dev.info.Name)
+	rtnl(t, h.ns, func(n *link.Socket) error { return n.Delete(index) })
 	select {
 	case l := <-dead:
 		require.False(t, l.Up)
@@ -124,7 +121,10 @@ func TestCloseDuringTraffic(t *testing.T) {
 				if p := q.Alloc(len(frame)); p != nil {
 					p.Meta = udpPartial
 					copy(p.Extend(len(frame)), frame)
-					q.Send([]*nic.Packet{p})
+					if q.Send([]*nic.Packet{p}) == 0 {
+						p.Release()
+					}
+					q.Kick()
 				}
 			}
 		})

@@ -4,36 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 )
 
 const tunPath = "/dev/net/tun"
-
-// inNamespace runs f in the network namespace at path, on a thread that ends
-// with it: nothing else ever runs in the wrong one.
-func inNamespace(path string, f func() error) error {
-	if path == "" {
-		return f()
-	}
-	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked, so the thread is thrown away
-		ns, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			result <- fmt.Errorf("netns=%s: no such network namespace: %w", path, err)
-			return
-		}
-		defer unix.Close(ns)
-		if err := unix.Setns(ns, unix.CLONE_NEWNET); err != nil {
-			result <- fmt.Errorf("netns=%s: entering it needs CAP_SYS_ADMIN: run as root: %w", path, err)
-			return
-		}
-		result <- f()
-	}()
-	return <-result
-}
 
 // attach opens the descriptors of all queues of the interface that cfg names,
 // and returns the interface's real name.
@@ -122,11 +97,11 @@ func checkFDs(fds []int) (string, error) {
 }
 
 // setOffloads asks the kernel for checksums and segments of its own making, as
-// far as it has them. TUN_F_TSO_ECN is not among them: it then cuts what has
+// far as it has them, behind headers of that size. TUN_F_TSO_ECN is not among them: it then cuts what has
 // CWR set itself, which the metadata of a packet could not tell.
-func setOffloads(fds []int, want bool) (checksum, segments bool, err error) {
+func setOffloads(fds []int, want bool, header int) (checksum, segments bool, err error) {
 	// An interface that another program has used may have a longer header.
-	if err := unix.IoctlSetPointerInt(fds[0], unix.TUNSETVNETHDRSZ, headerSize); err != nil {
+	if err := unix.IoctlSetPointerInt(fds[0], unix.TUNSETVNETHDRSZ, header); err != nil {
 		return false, false, fmt.Errorf("setting the size of the frames' header (TUNSETVNETHDRSZ): %w", err)
 	}
 	choices := []int{unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6, unix.TUN_F_CSUM, 0}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/internal/vnet"
 )
 
 // queue is one descriptor of the interface. It implements nic.Queue.
@@ -26,12 +27,14 @@ type queue struct {
 	file  *os.File
 	raw   syscall.RawConn
 
+	vhost *vhost // nil: frames go by the descriptor
+
 	rx struct {
 		mu     sync.Mutex // the poller's, and Close's
 		closed bool
 		parts  [1 + spill]*nic.Packet // where the next frame goes
 		iov    [2 + spill]unix.Iovec
-		header [headerSize]byte
+		header [vnet.HeaderSize]byte
 		out    []*nic.Packet // Recv's argument
 		n      int           // and its result
 		read   func(fd uintptr)
@@ -39,13 +42,14 @@ type queue struct {
 	tx struct {
 		mu     sync.Mutex
 		iov    []unix.Iovec
-		header [headerSize]byte
+		header [vnet.HeaderSize]byte
 		in     []*nic.Packet // Send's argument
 		write  func(fd uintptr)
 	}
 
 	wake     func()
 	armed    atomic.Bool
+	short    nic.Shortage
 	sleep    chan struct{} // the waiter is to wait: capacity 1
 	readable func(fd uintptr) bool
 	look     func(fd uintptr) // sets ready; Arm's
@@ -53,6 +57,7 @@ type queue struct {
 
 	rxPackets, rxBytes, rxDropped atomic.Uint64
 	txPackets, txBytes, txDropped atomic.Uint64
+	txFull                        atomic.Uint64
 	noBuffer, kicks, wakes        atomic.Uint64
 }
 
@@ -69,8 +74,11 @@ func newQueue(d *device, index int, file *os.File) *queue {
 func (q *queue) Recv(pkts []*nic.Packet) int {
 	q.rx.mu.Lock()
 	defer q.rx.mu.Unlock()
-	if q.rx.closed || q.dev.dead.Load() {
+	if q.rx.closed || q.dev.Dead() {
 		return 0
+	}
+	if q.vhost != nil {
+		return q.recvVhost(pkts)
 	}
 	q.rx.out, q.rx.n = pkts, 0
 	// Control keeps the descriptor open meanwhile. (Read would wait for the
@@ -91,7 +99,7 @@ func (q *queue) readBurst(fd uintptr) {
 		}
 		if errno != 0 {
 			if errno != unix.EAGAIN {
-				q.dev.die(errno)
+				q.dev.Die(errno)
 			}
 			break
 		}
@@ -119,7 +127,7 @@ func (q *queue) readBurst(fd uintptr) {
 func (q *queue) readFrame(fd uintptr) (*nic.Packet, int, unix.Errno) {
 	iov := q.rx.iov[:1]
 	iov[0].Base = &q.rx.header[0]
-	iov[0].SetLen(headerSize)
+	iov[0].SetLen(vnet.HeaderSize)
 	room := 0
 	for i := range q.rx.parts {
 		p := q.rx.parts[i]
@@ -138,7 +146,7 @@ func (q *queue) readFrame(fd uintptr) (*nic.Packet, int, unix.Errno) {
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	size := int(n) - headerSize
+	size := int(n) - vnet.HeaderSize
 	if size <= 0 || size >= room {
 		return nil, 0, 0 // cut off, or nothing
 	}
@@ -151,7 +159,7 @@ func (q *queue) readFrame(fd uintptr) (*nic.Packet, int, unix.Errno) {
 			first.Append(p)
 		}
 	}
-	if !parseHeader(&q.rx.header, first) {
+	if !vnet.Parse(&q.rx.header, first) {
 		first.Release()
 		return nil, 0, 0
 	}
@@ -171,12 +179,10 @@ func (q *queue) part(i int) *nic.Packet {
 
 // Alloc implements nic.Queue.
 func (q *queue) Alloc(size int) *nic.Packet {
-	var p *nic.Packet
-	switch {
-	case size <= q.dev.txSmall.Room():
-		p = q.dev.txSmall.Get()
-	case q.dev.txLarge != nil && size <= q.dev.txLarge.Room():
-		p = q.dev.txLarge.Get()
+	p := q.get(size)
+	if p == nil && q.vhost != nil {
+		q.reclaim()
+		p = q.get(size)
 	}
 	if p == nil {
 		q.noBuffer.Add(1)
@@ -184,13 +190,62 @@ func (q *queue) Alloc(size int) *nic.Packet {
 	return p
 }
 
+func (q *queue) get(size int) *nic.Packet {
+	for i, pool := range q.dev.tx {
+		if size > pool.Room() {
+			continue
+		}
+		p := pool.Get()
+		if p == nil {
+			q.short.Note(i)
+		}
+		return p
+	}
+	return nil
+}
+
+// reclaim takes back what the kernel's thread has sent.
+func (q *queue) reclaim() {
+	q.tx.mu.Lock()
+	defer q.tx.mu.Unlock()
+	if !q.dev.Dead() {
+		q.vhost.reclaim(q)
+	}
+}
+
+// AllocBatch implements nic.BatchAllocator.
+func (q *queue) AllocBatch(pkts []*nic.Packet, size int) int {
+	n := 0
+	for i, pool := range q.dev.tx {
+		if size > pool.Room() {
+			continue
+		}
+		n = pool.GetBatch(pkts)
+		if n < len(pkts) && q.vhost != nil {
+			q.reclaim()
+			n += pool.GetBatch(pkts[n:])
+		}
+		if n < len(pkts) {
+			q.short.Note(i)
+		}
+		break
+	}
+	if n < len(pkts) {
+		q.noBuffer.Add(1)
+	}
+	return n
+}
+
 // Send implements nic.Queue. It takes everything: the kernel has no ring that
 // could be full.
 func (q *queue) Send(pkts []*nic.Packet) int {
 	q.tx.mu.Lock()
 	defer q.tx.mu.Unlock()
+	if q.vhost != nil && !q.dev.Dead() {
+		return q.sendVhost(pkts)
+	}
 	q.tx.in = pkts
-	if q.dev.dead.Load() || q.raw.Control(q.tx.write) != nil {
+	if q.dev.Dead() || q.raw.Control(q.tx.write) != nil {
 		for _, p := range pkts {
 			p.Release()
 		}
@@ -223,14 +278,14 @@ func (q *queue) fits(p *nic.Packet, size, mtu int) bool {
 	if p.Segment == nic.SegmentNone && size > ethernetHeader+mtu || size > maxSuper {
 		return false
 	}
-	return putHeader(&q.tx.header, &p.Meta, size)
+	return vnet.Put(&q.tx.header, &p.Meta, size)
 }
 
 // writeFrame writes a frame behind its header, which has a place of its own:
 // somebody else may hold the packet too, so its headroom is not ours.
 func (q *queue) writeFrame(fd uintptr, p *nic.Packet) bool {
 	iov := append(q.tx.iov[:0], unix.Iovec{Base: &q.tx.header[0]})
-	iov[0].SetLen(headerSize)
+	iov[0].SetLen(vnet.HeaderSize)
 	for ; p != nil; p = p.Next() {
 		if b := p.Bytes(); len(b) > 0 {
 			iov = append(iov, unix.Iovec{Base: &b[0]})
@@ -246,7 +301,7 @@ func (q *queue) writeFrame(fd uintptr, p *nic.Packet) bool {
 		case unix.EINTR:
 			continue
 		case unix.EBADFD, unix.ENODEV:
-			q.dev.die(errno)
+			q.dev.Die(errno)
 		}
 		// EIO: the interface is down. EAGAIN, ENOBUFS: the kernel has no
 		// memory for it. EINVAL: it did not like the metadata.
@@ -255,20 +310,33 @@ func (q *queue) writeFrame(fd uintptr, p *nic.Packet) bool {
 }
 
 // Kick implements nic.Queue.
-func (q *queue) Kick() { q.kicks.Add(1) }
+func (q *queue) Kick() {
+	if q.vhost != nil {
+		q.kickVhost()
+		return
+	}
+	q.kicks.Add(1)
+}
 
 // SetWake implements nic.Queue.
 func (q *queue) SetWake(wake func()) { q.wake = wake }
 
 // Arm implements nic.Queue.
 func (q *queue) Arm() bool {
-	if q.wake == nil || q.dev.dead.Load() {
+	if q.wake == nil || q.dev.Dead() {
 		return true
+	}
+	if q.vhost != nil {
+		return q.armVhost()
 	}
 	if q.ready = false; q.raw.Control(q.look) == nil && q.ready {
 		return false
 	}
 	q.armed.Store(true)
+	// Only now: what came back before the flag was set woke nobody.
+	if q.short.Over(q.dev.tx) && q.armed.CompareAndSwap(true, false) {
+		return false
+	}
 	select {
 	case q.sleep <- struct{}{}:
 	default:
@@ -299,10 +367,15 @@ func (q *queue) wait() {
 		if err := q.raw.Read(q.readable); err != nil {
 			return // closed
 		}
-		if q.armed.CompareAndSwap(true, false) {
-			q.wakes.Add(1)
-			q.wake()
-		}
+		q.wakeArmed()
+	}
+}
+
+// wakeArmed ends the poller's sleep, once.
+func (q *queue) wakeArmed() {
+	if q.armed.CompareAndSwap(true, false) {
+		q.wakes.Add(1)
+		q.wake()
 	}
 }
 
@@ -314,10 +387,15 @@ func (q *queue) Pending() bool { return true }
 
 // close ends the queue: a goroutine that sleeps on it wakes up.
 func (q *queue) close() error {
-	err := q.file.Close()
 	q.rx.mu.Lock()
 	defer q.rx.mu.Unlock()
 	q.rx.closed = true
+	if q.vhost != nil {
+		q.tx.mu.Lock()
+		q.vhost.stop()
+		q.tx.mu.Unlock()
+	}
+	err := q.file.Close()
 	for i, p := range q.rx.parts {
 		p.Release()
 		q.rx.parts[i] = nil
@@ -336,6 +414,11 @@ func (q *queue) posted() int {
 			n++
 		}
 	}
+	if q.vhost != nil {
+		q.tx.mu.Lock()
+		defer q.tx.mu.Unlock()
+		n += q.vhost.held()
+	}
 	return n
 }
 
@@ -343,7 +426,7 @@ func (q *queue) posted() int {
 func (q *queue) Stats() nic.QueueStats {
 	return nic.QueueStats{
 		RxPackets: q.rxPackets.Load(), RxBytes: q.rxBytes.Load(), RxDropped: q.rxDropped.Load(),
-		TxPackets: q.txPackets.Load(), TxBytes: q.txBytes.Load(), TxDropped: q.txDropped.Load(),
+		TxPackets: q.txPackets.Load(), TxBytes: q.txBytes.Load(), TxDropped: q.txDropped.Load(), TxFull: q.txFull.Load(),
 		NoBuffer: q.noBuffer.Load(), Kicks: q.kicks.Load(), Wakes: q.wakes.Load(),
 	}
 }

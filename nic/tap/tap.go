@@ -4,10 +4,12 @@
 // With the kernel's offloads, which are on unless Config says otherwise, frames
 // cross with partial checksums and as TCP super-segments, both ways. A queue is
 // a file descriptor, a frame one system call. There is no ring to fill: the
-// kernel takes what it is given, or drops it.
+// kernel takes what it is given, or drops it. With Config.VHost there are rings,
+// which a thread of the kernel's serves, and no system calls but to wake it.
 //
-// Read device_linux.go first, then queue_linux.go; vnet.go is the header in
-// front of each frame, netlink_linux.go sets the kernel's end up.
+// Read device_linux.go first, then queue_linux.go. kernelend_linux.go sets the
+// kernel's end up; ../internal/vnet is the header in front of each frame, and
+// ../internal/link follows the link. vhost_linux.go is the way by vhost-net.
 package tap
 
 import (
@@ -34,6 +36,11 @@ type Config struct {
 	// NoOffload makes the kernel and the stack compute checksums and cut
 	// segments in software.
 	NoOffload bool
+
+	// VHost has frames carried by the kernel's vhost-net, in rings that a thread
+	// of the kernel's shares with us: no system call a frame. It needs
+	// /dev/vhost-net (modprobe vhost_net).
+	VHost bool
 
 	// HostAddrs are set on the kernel's end, which is brought up then. IPv6
 	// addresses are usable at once, without duplicate address detection.

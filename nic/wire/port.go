@@ -39,7 +39,7 @@ func newPort(w *Wire, index int) (*Port, error) {
 		sizes = append(sizes, maxPacket)
 	}
 	for _, size := range sizes {
-		l, err := newPool(size, w.cfg.Pool)
+		l, err := newPool(size, w.cfg.Pool, p.freed)
 		if err != nil {
 			return nil, err
 		}
@@ -57,12 +57,13 @@ const smallMTU = 1500
 
 // newPool returns a pool for frames with packets of up to size bytes. Buffers
 // that are much larger than usual are fewer.
-func newPool(size, most int) (*nic.Pool, error) {
+func newPool(size, most int, freed func()) (*nic.Pool, error) {
 	const headroom = 64
 	cfg := nic.PoolConfig{
 		BufferSize: (headroom + ethernetHeader + size + 63) &^ 63,
 		Headroom:   headroom,
 		Max:        most,
+		Freed:      freed,
 	}
 	if size > 16<<10 {
 		cfg.Max, cfg.Slab = max(16, most/16), 4
@@ -80,6 +81,9 @@ func (p *Port) Info() nic.Info {
 	}
 	if p.wire.cfg.Checksum {
 		info.Offloads |= nic.TxChecksum | nic.RxChecksum
+	}
+	if p.wire.cfg.Hash != nil {
+		info.HashKey = p.wire.cfg.HashKey
 	}
 	if p.wire.cfg.TSO {
 		info.Offloads |= nic.TSO4 | nic.TSO6 | nic.LRO
@@ -162,18 +166,57 @@ func (p *Port) InUse() int {
 
 // alloc returns a packet from the pool that fits size, nil if that is empty.
 func (p *Port) alloc(size int) *nic.Packet {
-	for _, l := range p.pools {
-		if size <= l.Room() {
-			return l.Get()
-		}
+	if i := p.poolFor(size); i >= 0 {
+		return p.pools[i].Get()
 	}
 	return nil
 }
 
-// receive queues packets on one of the port's rings. What comes to a port that
-// is closed or down is lost.
+// poolFor is the number of the pool whose buffers fit size bytes best, -1 if none
+// do.
+func (p *Port) poolFor(size int) int {
+	for i, l := range p.pools {
+		if size <= l.Room() {
+			return i
+		}
+	}
+	return -1
+}
+
+// freed wakes the pollers that sleep after their Alloc fell short.
+func (p *Port) freed() {
+	for _, q := range p.queues {
+		if q.short.Any() && q.armed.CompareAndSwap(true, false) {
+			q.wakes.Add(1)
+			q.wake()
+		}
+	}
+}
+
+// receive queues packets that a queue of the number given has sent. It stops at
+// the first that finds its ring full. What comes to a port that is closed or down
+// is lost.
 func (p *Port) receive(queue int, pkts []*nic.Packet) int {
-	q := p.queues[queue%len(p.queues)]
+	if p.wire.cfg.Hash == nil {
+		return p.receiveOn(p.queues[queue%len(p.queues)], pkts)
+	}
+	n := 0
+	for n < len(pkts) {
+		q, k := p.spread(pkts[n]), 1
+		for n+k < len(pkts) && p.spread(pkts[n+k]) == q {
+			k++
+		}
+		took := p.receiveOn(q, pkts[n:n+k])
+		n += took
+		if took < k {
+			break
+		}
+	}
+	return n
+}
+
+// receiveOn queues packets on one of the port's rings.
+func (p *Port) receiveOn(q *queue, pkts []*nic.Packet) int {
 	if p.closed.Load() || p.down.Load() {
 		return lose(pkts, &q.rxDropped)
 	}
@@ -191,6 +234,7 @@ type queue struct {
 	rx    *ring
 	armed atomic.Bool
 	full  atomic.Bool // Send fell short: the ring's reader owes a wake
+	short nic.Shortage
 	wake  func()
 
 	rxPackets, rxBytes, txPackets, txBytes atomic.Uint64
@@ -218,11 +262,30 @@ func (q *queue) Recv(pkts []*nic.Packet) int {
 }
 
 func (q *queue) Alloc(size int) *nic.Packet {
-	p := q.port.alloc(size)
-	if p == nil {
+	i := q.port.poolFor(size)
+	if i >= 0 {
+		if p := q.port.pools[i].Get(); p != nil {
+			return p
+		}
+		q.short.Note(i)
+	}
+	q.noBuffer.Add(1)
+	return nil
+}
+
+// AllocBatch implements nic.BatchAllocator.
+func (q *queue) AllocBatch(pkts []*nic.Packet, size int) int {
+	i := q.port.poolFor(size)
+	if i < 0 {
+		q.noBuffer.Add(1)
+		return 0
+	}
+	n := q.port.pools[i].GetBatch(pkts)
+	if n < len(pkts) {
+		q.short.Note(i)
 		q.noBuffer.Add(1)
 	}
-	return p
+	return n
 }
 
 func (q *queue) Send(pkts []*nic.Packet) int {
@@ -285,11 +348,12 @@ func lose(pkts []*nic.Packet, dropped *atomic.Uint64) int {
 // there is room on q's ring again.
 func (q *queue) wakeSenders() {
 	for _, p := range q.port.wire.ports {
-		from := p.queues[q.index]
-		if from.full.Load() && from.armed.CompareAndSwap(true, false) {
-			from.full.Store(false)
-			from.wakes.Add(1)
-			from.wake()
+		for _, from := range p.joined(q.index) {
+			if from.full.Load() && from.armed.CompareAndSwap(true, false) {
+				from.full.Store(false)
+				from.wakes.Add(1)
+				from.wake()
+			}
 		}
 	}
 }
@@ -297,8 +361,13 @@ func (q *queue) wakeSenders() {
 // room reports whether no ring that Send fills is full.
 func (q *queue) room() bool {
 	for _, p := range q.port.wire.ports {
-		if (p != q.port || len(q.port.wire.ports) == 1) && p.queues[q.index].rx.full() {
-			return false
+		if p == q.port && len(q.port.wire.ports) > 1 {
+			continue
+		}
+		for _, to := range p.joined(q.index) {
+			if to.rx.full() {
+				return false
+			}
 		}
 	}
 	return true
@@ -309,11 +378,12 @@ func (q *queue) Kick() {
 		if p == q.port && len(q.port.wire.ports) > 1 {
 			continue
 		}
-		peer := p.queues[q.index%len(p.queues)]
-		if peer.armed.Load() && !peer.rx.empty() && peer.armed.CompareAndSwap(true, false) {
-			q.kicks.Add(1)
-			peer.wakes.Add(1)
-			peer.wake()
+		for _, peer := range p.joined(q.index) {
+			if peer.armed.Load() && !peer.rx.empty() && peer.armed.CompareAndSwap(true, false) {
+				q.kicks.Add(1)
+				peer.wakes.Add(1)
+				peer.wake()
+			}
 		}
 	}
 }
@@ -323,9 +393,12 @@ func (q *queue) SetWake(wake func()) { q.wake = wake }
 func (q *queue) Arm() bool {
 	q.armed.Store(q.wake != nil)
 	// Look once more: what came before the flag was set woke nobody.
+	over := q.short.Over(q.port.pools)
 	if q.full.Load() && q.room() {
 		q.full.Store(false)
-	} else if q.rx.empty() {
+		over = true
+	}
+	if !over && q.rx.empty() {
 		return true
 	}
 	q.armed.Store(false)

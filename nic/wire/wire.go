@@ -31,6 +31,14 @@ type Config struct {
 	Ring   int // packets a receive queue holds, rounded up to a power of two; default 1024
 	Pool   int // buffers of each port; default 4096
 
+	// Hash simulates receive side scaling: a port spreads what it receives over
+	// its queues by the hash of each frame, through a table of 128 entries of
+	// which i is queue i modulo Queues. The default is that a frame arrives at
+	// the queue of the number that it was sent by. HashKey is what the ports
+	// say that their key is.
+	Hash    func(frame []byte) uint32
+	HashKey []byte
+
 	// Checksum simulates checksum offload: ports take and deliver packets
 	// with partial checksums.
 	Checksum bool

@@ -121,6 +121,39 @@ func TestSenderIsWokenWhenTheRingHasRoomAgain(t *testing.T) {
 	require.Equal(t, 1, wakes)
 }
 
+func TestSleeperIsWokenWhenABufferIsFree(t *testing.T) {
+	w := newWire(t, Config{Pool: 2, Queues: 2})
+	q, other := w.Port(0).queues[0], w.Port(0).queues[1]
+	var wakes, others int
+	q.SetWake(func() { wakes++ })
+	other.SetWake(func() { others++ })
+	a, b := q.Alloc(60), q.Alloc(60)
+	require.True(t, other.Arm())
+	require.Nil(t, q.Alloc(60))
+	require.True(t, q.Arm())
+	a.Release()
+	require.Equal(t, 1, wakes)
+	require.Zero(t, others, "it wanted none")
+	require.False(t, q.Arm(), "what is there is known only now")
+	require.True(t, q.Arm())
+
+	a = q.Alloc(60)
+	require.Nil(t, q.Alloc(60))
+	b.Release()
+	require.Equal(t, 2, wakes, "it was asleep when Alloc fell short")
+	require.False(t, q.Arm())
+
+	// And with the buffers of a frame that is under way, released by its reader.
+	b = q.Alloc(60)
+	b.Extend(60)
+	require.Equal(t, 1, q.Send([]*nic.Packet{b}))
+	require.Nil(t, q.Alloc(60))
+	require.True(t, q.Arm())
+	received(queue0(w, 1))
+	require.Equal(t, 3, wakes)
+	a.Release()
+}
+
 func TestArmedPollerIsWokenOnceByKick(t *testing.T) {
 	w := newWire(t, Config{})
 	a, b := queue0(w, 0), queue0(w, 1)

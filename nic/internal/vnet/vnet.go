@@ -1,4 +1,6 @@
-package tap
+// Package vnet is the virtio-net header that the kernel's devices put in front of
+// each frame: it carries what nic.Meta says.
+package vnet
 
 import (
 	"encoding/binary"
@@ -6,14 +8,15 @@ import (
 	"github.com/fastnet-go/fastnet/nic"
 )
 
-// Each frame has a struct virtio_net_hdr in front of it, without the field
+// HeaderSize is the length of a struct virtio_net_hdr without the field
 // num_buffers (virtio 1.2 section 5.1.6; Linux include/uapi/linux/virtio_net.h):
 //
 //	0 flags  1 gso_type  2 hdr_len  4 gso_size  6 csum_start  8 csum_offset
 //
-// Its numbers are in the machine's own byte order unless TUNSETVNETLE says
-// otherwise.
-const headerSize = 10
+// Its numbers are in the machine's own byte order: so TAP has it unless
+// TUNSETVNETLE says otherwise, and so have packet sockets. Virtio 1.x devices
+// have little-endian numbers.
+const HeaderSize = 10
 
 // flags
 const (
@@ -26,13 +29,14 @@ const (
 	gsoNone  = 0    // VIRTIO_NET_HDR_GSO_NONE
 	gsoTCPv4 = 1    // VIRTIO_NET_HDR_GSO_TCPV4
 	gsoTCPv6 = 4    // VIRTIO_NET_HDR_GSO_TCPV6
+	gsoUDP   = 5    // VIRTIO_NET_HDR_GSO_UDP_L4
 	gsoECN   = 0x80 // VIRTIO_NET_HDR_GSO_ECN, with one of the others
 )
 
-// putHeader writes the header of a frame of size bytes. It returns false if
+// Put writes into h the header of a frame of size bytes. It returns false if
 // the metadata does not fit the frame.
-func putHeader(h *[headerSize]byte, m *nic.Meta, size int) bool {
-	*h = [headerSize]byte{}
+func Put(h *[HeaderSize]byte, m *nic.Meta, size int) bool {
+	*h = [HeaderSize]byte{}
 	ne := binary.NativeEndian
 	if m.Checksum == nic.ChecksumPartial {
 		if int(m.ChecksumStart)+int(m.ChecksumOffset)+2 > size {
@@ -58,9 +62,9 @@ func putHeader(h *[headerSize]byte, m *nic.Meta, size int) bool {
 	return h[0] == needsCsum && m.SegmentSize > 0 && int(m.HeaderLen) <= size
 }
 
-// parseHeader sets the metadata of a frame that came with the header h. It
+// Parse sets the metadata of a frame that came with the header h. It
 // returns false if the frame is none that the kernel may have sent.
-func parseHeader(h *[headerSize]byte, p *nic.Packet) bool {
+func Parse(h *[HeaderSize]byte, p *nic.Packet) bool {
 	ne := binary.NativeEndian
 	start, offset := ne.Uint16(h[6:]), ne.Uint16(h[8:])
 	size := p.FrameLen()

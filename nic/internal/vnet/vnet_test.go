@@ -1,9 +1,7 @@
-package tap
+package vnet
 
 import (
 	"encoding/binary"
-	"net/netip"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,19 +30,19 @@ func TestHeaderCarriesTheMetadata(t *testing.T) {
 		if m.HeaderLen > 0 {
 			p.Bytes()[m.ChecksumStart+12] = 8 << 4 // the TCP header has 32 bytes
 		}
-		var h [headerSize]byte
-		require.True(t, putHeader(&h, &m, 3000), "%+v", m)
-		require.True(t, parseHeader(&h, p), "%+v", m)
+		var h [HeaderSize]byte
+		require.True(t, Put(&h, &m, 3000), "%+v", m)
+		require.True(t, Parse(&h, p), "%+v", m)
 		require.Equal(t, m, p.Meta)
 	}
 }
 
 func TestHeaderOfAVerifiedChecksum(t *testing.T) {
 	p := newPacket(t, 100)
-	require.True(t, parseHeader(&[headerSize]byte{dataValid}, p))
+	require.True(t, Parse(&[HeaderSize]byte{dataValid}, p))
 	require.Equal(t, nic.ChecksumVerified, p.Checksum)
-	var h [headerSize]byte
-	require.True(t, putHeader(&h, &p.Meta, 100))
+	var h [HeaderSize]byte
+	require.True(t, Put(&h, &p.Meta, 100))
 	require.Zero(t, h, "a frame sent is complete or partial")
 }
 
@@ -65,16 +63,16 @@ func TestHeaderRefusesWhatDoesNotFitTheFrame(t *testing.T) {
 	} {
 		m := super
 		c.change(&m)
-		var h [headerSize]byte
-		require.False(t, putHeader(&h, &m, c.size), name)
+		var h [HeaderSize]byte
+		require.False(t, Put(&h, &m, c.size), name)
 	}
 }
 
-// FuzzParseHeader: whatever the header says, the metadata stays within the
+// FuzzParse: whatever the header says, the metadata stays within the
 // frame.
-func FuzzParseHeader(f *testing.F) {
-	f.Add(make([]byte, headerSize), []byte("frame"))
-	super := [headerSize]byte{needsCsum, gsoTCPv4 | gsoECN}
+func FuzzParse(f *testing.F) {
+	f.Add(make([]byte, HeaderSize), []byte("frame"))
+	super := [HeaderSize]byte{needsCsum, gsoTCPv4 | gsoECN}
 	binary.NativeEndian.PutUint16(super[4:], 1448)
 	binary.NativeEndian.PutUint16(super[6:], 34)
 	binary.NativeEndian.PutUint16(super[8:], 16)
@@ -84,12 +82,12 @@ func FuzzParseHeader(f *testing.F) {
 	f.Add([]byte{needsCsum, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}, frame)
 	f.Add([]byte{0, 3, 0, 0, 1, 0, 0, 0, 0, 0}, frame)
 	f.Fuzz(func(t *testing.T, header, frame []byte) {
-		if len(header) < headerSize || len(frame) > 4000 {
+		if len(header) < HeaderSize || len(frame) > 4000 {
 			return
 		}
 		p := newPacket(t, len(frame))
 		copy(p.Bytes(), frame)
-		if !parseHeader((*[headerSize]byte)(header), p) {
+		if !Parse((*[HeaderSize]byte)(header), p) {
 			return
 		}
 		if p.Checksum == nic.ChecksumPartial {
@@ -99,24 +97,4 @@ func FuzzParseHeader(f *testing.F) {
 		require.LessOrEqual(t, int(p.HeaderLen), len(frame))
 		p.CompleteChecksum()
 	})
-}
-
-func TestConfigIsChecked(t *testing.T) {
-	for want, cfg := range map[string]Config{
-		"15 at most":     {Name: strings.Repeat("x", 16)},
-		"257 queues":     {Queues: 257},
-		"-1 queues":      {Queues: -1},
-		"MTU of 67":      {MTU: 67},
-		"MTU of 65536":   {MTU: 65536},
-		"pool of 1":      {Pool: 1},
-		"multicast":      {MAC: nic.MAC{1}},
-		"invalid Prefix": {HostAddrs: []netip.Prefix{{}}},
-	} {
-		_, err := Open(cfg)
-		require.ErrorContains(t, err, want)
-		require.ErrorContains(t, err, "tap: ")
-	}
-	cfg, err := Config{}.check()
-	require.NoError(t, err)
-	require.EqualValues(t, 2, cfg.MAC[0], "locally administered, unicast")
 }

@@ -3,6 +3,8 @@ package stack
 import (
 	"net/netip"
 	"syscall"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
 )
 
 // binding is where a socket is bound: an address, or the wildcard of one family
@@ -26,6 +28,9 @@ func (b binding) conflicts(o binding) bool {
 	if b.addr == o.addr {
 		return true
 	}
+	if defect.On(defect.WildcardPortShared) {
+		return false
+	}
 	covers := func(w, a binding) bool {
 		switch w.addr {
 		case any6:
@@ -44,8 +49,10 @@ func (h *Host) bindAddr(a netip.AddrPort, v6only bool) (binding, error) {
 	b := binding{addr: toAddr(ip), port: a.Port()}
 	switch {
 	case !ip.IsValid() || ip == netip.IPv6Unspecified():
-		b.addr, b.only = any6, v6only && ip.IsValid()
+		b.addr, b.only = any6, v6only && ip.IsValid() && !defect.On(defect.V6OnlyIgnored)
 	case ip.IsUnspecified():
+	case isLinkLocal(ip) && a.Addr().Zone() != "" && h.scopeInterface(a.Addr(), netip.Addr{}) == nil:
+		return b, errInvalid // as Linux: no such interface
 	case !h.isLocal(ip) && !ip.IsMulticast():
 		return b, syscall.EADDRNOTAVAIL
 	}

@@ -18,16 +18,20 @@ func (q *queue) receive(p *nic.Packet, now time.Duration) {
 		}
 	}
 	b := p.Bytes()
+	if q.run.head != nil && q.continueRun(p, b) {
+		return
+	}
 	if len(b) < header.EthernetLen {
 		q.host.drop(p, DropShort)
 		return
 	}
 	e := header.Ethernet(b)
-	if dst := e.Dst(); !q.iface.loopback && dst != q.iface.mac && dst[0]&1 == 0 {
+	if dst := e.Dst(); !q.iface.loopback && dst != *q.iface.mac.Load() && dst[0]&1 == 0 {
 		q.host.drop(p, DropNotForUs)
 		return
 	}
 	q.group = b[0]&1 != 0
+	q.frame, q.framePacket = b, p
 	p.TrimFront(header.EthernetLen)
 	switch e.Type() {
 	case header.TypeIPv4:

@@ -36,6 +36,7 @@ type flowTable struct {
 	buckets atomic.Pointer[[]atomic.Pointer[flow]]
 	mu      sync.Mutex
 	n       int
+	ended   func(*tuple) // Config.FlowEnded; nil if nobody asks
 }
 
 func (t *flowTable) init(key [4]uint64) {
@@ -90,9 +91,14 @@ func (f *flow) same(o *flow) bool {
 // remove takes the flow with the tuple k out, if it is conn's or tw's.
 func (t *flowTable) remove(k *tuple, conn *TCPConn, tw *timeWait) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if f := t.lookup(k); f != nil && f.conn == conn && f.timeWait == tw {
+	f := t.lookup(k)
+	found := f != nil && f.conn == conn && f.timeWait == tw
+	if found {
 		t.unlink(f)
+	}
+	t.mu.Unlock()
+	if found && t.ended != nil {
+		t.ended(k)
 	}
 }
 

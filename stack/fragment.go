@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"syscall"
 	"time"
 
 	"github.com/fastnet-go/fastnet/nic"
@@ -10,7 +9,7 @@ import (
 
 // sendFragments sends a datagram that is larger than the MTU in several packets
 // (RFC 791 section 3.2, RFC 8200 section 4.5). whole is what follows the IP
-// header, id tells it from others. The error is ENOBUFS, or that of send.
+// header, id tells it from others. The error is errNoBuffer, or that of send.
 func (p *path) sendFragments(proto uint8, whole []byte, id uint32, now time.Duration) error {
 	v6 := p.dst.Is6()
 	hl, ext := header.EthernetLen+header.IPv4MinLen, 0
@@ -30,8 +29,7 @@ func (p *path) sendFragments(proto uint8, whole []byte, id uint32, now time.Dura
 			for _, pkt := range pkts {
 				pkt.Release()
 			}
-			p.iface.host.count.drops[DropNoBuffer].Add(1)
-			return syscall.ENOBUFS
+			return errNoBuffer
 		}
 		f := pkt.Extend(hl + ext + len(part))
 		p.header(f, proto, p.ttl(), p.tos)

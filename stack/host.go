@@ -32,12 +32,31 @@ type Config struct {
 
 	MaxConnections int // TCP connections, TIME-WAIT not counted; default 1 << 20
 	MaxTimeWait    int // TIME-WAIT records; default 1 << 16
+	// MaxHalfOpen bounds the connections whose handshake is not complete, of all
+	// listeners; default 1 << 14. Beyond it, and beyond a listener's backlog, SYNs
+	// are answered by cookies (RFC 4987); if it is negative all are.
+	MaxHalfOpen int
+	// MaxMemory bounds the bytes of what TCP connections hold: received and not
+	// read, out of order, written and not acknowledged. Near to it windows grow no
+	// more; at it out-of-order data goes first, and new data of connections that
+	// have some is as if lost. Default: an eighth of the machine's memory.
+	MaxMemory int64
+
+	// FlowEnded, if not nil, is called when nothing is left of a TCP connection,
+	// its TIME-WAIT included. It is called with locks held: it returns at once
+	// and calls nothing of the host's.
+	FlowEnded func(local, remote netip.AddrPort)
 }
 
 // TCPDefaults are what connections have that ask for nothing else.
 type TCPDefaults struct {
-	RcvBuf    int           // receive buffer, bytes; default 512 KiB
-	SndBuf    int           // send buffer, bytes; default 512 KiB
+	// RcvBuf and SndBuf are the receive and the send buffer, bytes. By default
+	// they begin with 64 and 128 KiB and grow, with what the reader takes and with
+	// the congestion window, up to RcvBufMax (at the most 16 MiB) and SndBufMax;
+	// default 6 MiB each. One that is set stays as it is, unless its Max is set too.
+	RcvBuf, RcvBufMax int
+	SndBuf, SndBufMax int
+
 	MinRTO    time.Duration // default 200 ms
 	DelayACK  time.Duration // default 40 ms
 	TimeWait  time.Duration // default 60 s
@@ -61,11 +80,13 @@ type Host struct {
 	wheel  *timer.Wheel
 	routes route.Table
 	flows  flowTable
+	memory tcp.Memory
 	chunks *tcp.ChunkPool
 	held   *nic.Pool // what is copied out of received packets
 	big    *nic.Pool // whole datagrams: reassembled, or joined from parts
 
 	listeners listenTable
+	synq      synQueue
 	udp       udpTable
 	icmp      icmpSockets
 	ports     portAllocator
@@ -74,6 +95,7 @@ type Host struct {
 	fragments fragments
 	limiter   icmpLimiter
 	pathMTUs  pathMTUs
+	large     largeSent
 	count     counters
 
 	configMu   sync.Mutex
@@ -97,10 +119,21 @@ type Host struct {
 // nothing else. It does nothing before it is polled.
 func NewHost(cfg Config) *Host {
 	setDefault(&cfg.Name, "host")
-	setDefault(&cfg.TCP.RcvBuf, 512<<10)
-	setDefault(&cfg.TCP.SndBuf, 512<<10)
+	if cfg.TCP.RcvBuf == 0 {
+		cfg.TCP.RcvBuf = firstRcvBuf
+		setDefault(&cfg.TCP.RcvBufMax, defaultBufMax)
+	}
+	if cfg.TCP.SndBuf == 0 {
+		cfg.TCP.SndBuf = firstSndBuf
+		setDefault(&cfg.TCP.SndBufMax, defaultBufMax)
+	}
+	cfg.TCP.RcvBufMax = min(cfg.TCP.RcvBufMax, maxRcvBuf)
 	setDefault(&cfg.MaxConnections, 1<<20)
 	setDefault(&cfg.MaxTimeWait, 1<<16)
+	setDefault(&cfg.MaxHalfOpen, defaultHalfOpen)
+	if cfg.MaxMemory == 0 {
+		cfg.MaxMemory = defaultMemory()
+	}
 	shared := cfg.Clock == nil && systemClock() > 0
 	if cfg.Clock == nil {
 		cfg.Clock = SystemClock()
@@ -120,10 +153,15 @@ func NewHost(cfg Config) *Host {
 	now := h.clock()
 	h.wheel = timer.New(now)
 	h.flows.init([4]uint64{h.random(), h.random(), h.random(), h.random()})
-	h.chunks = new(tcp.ChunkPool)
+	h.memory.SetLimit(cfg.MaxMemory)
+	h.chunks = &tcp.ChunkPool{Memory: &h.memory}
 	h.held = mustPool(nic.PoolConfig{BufferSize: 4096, Headroom: 16, Max: 1 << 16, Slab: 16})
 	h.big = mustPool(nic.PoolConfig{BufferSize: 66 << 10, Headroom: 128, Max: 256, Slab: 1})
+	if ended := cfg.FlowEnded; ended != nil {
+		h.flows.ended = func(k *tuple) { ended(k.addrPorts()) }
+	}
 	h.listeners.init()
+	h.synq.init(h)
 	h.udp.init(h)
 	h.ports.init(h)
 	h.twList.init(h)
@@ -323,6 +361,7 @@ func (h *Host) Close() error {
 		c.abort(ErrClosed)
 	}
 	h.twList.close()
+	h.synq.close()
 	h.mu.Lock()
 	poller := h.poller
 	h.mu.Unlock()

@@ -224,9 +224,12 @@ func (h *Host) softError(i *Interface, q *header.Quote, errno syscall.Errno, har
 // tooBig lowers the segment size of a connection to what the path carries (RFC
 // 1191, RFC 8201).
 func (h *Host) tooBig(i *Interface, q *header.Quote, mtu int) {
+	if q.Dst.Is6() && mtu < minMTU6 {
+		return // RFC 8201 section 4
+	}
 	k := i.quotedTuple(q)
-	if q.Proto == header.ProtoUDP && h.udp.lookup(&k) != nil {
-		h.pathMTUs.lower(q.Dst, mtu, h.now())
+	if now := h.now(); q.Proto == header.ProtoUDP && h.udp.lookup(&k) != nil && h.large.sent(h, &k, max(mtu, leastMTU(q.Dst)), now) {
+		h.pathMTUs.lower(q.Dst, mtu, now)
 	}
 	if q.Proto != header.ProtoTCP {
 		return

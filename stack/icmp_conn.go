@@ -215,15 +215,20 @@ func (c *ICMPConn) transmit(p *path, b []byte, now time.Duration) error {
 	h.count.icmpOut.Add(1)
 	if hl-header.EthernetLen+len(b) > p.mtu() {
 		c.sock.id++
-		return p.sendFragments(proto, b, c.sock.id, now)
+		err := p.sendFragments(proto, b, c.sock.id, now)
+		if err == errNoBuffer {
+			h.count.drops[DropNoBuffer].Add(1)
+			return nil
+		}
+		return err
 	}
 	pkt := p.q.dev.Alloc(hl + len(b))
 	if pkt == nil || pkt.Tailroom() < hl+len(b) {
 		if pkt != nil {
 			pkt.Release()
 		}
-		h.count.drops[DropNoBuffer].Add(1)
-		return syscall.ENOBUFS
+		h.count.drops[DropNoBuffer].Add(1) // as a UDP socket's
+		return nil
 	}
 	f := pkt.Extend(hl + len(b))
 	p.header(f, proto, p.ttl(), p.tos)

@@ -298,17 +298,67 @@ func TestPathMTU(t *testing.T) {
 		}
 		require.Len(t, fs[0].data, small-headers)
 		require.Equal(t, c.rcv, tcp.Seq(fs[0].Seq()))
-		// Not larger again, and not below the least.
+		// Not larger again, and not below the least: IPv4's is as far as it goes,
+		// one below IPv6's is not believed at all (RFC 8201 section 4).
 		l.inject(tooBig(1400, fs[0].ip))
 		l.inject(tooBig(100, fs[0].ip))
 		l.sleep(time.Second)
 		fs = l.take()
 		least := 576
 		if v6 {
-			least = 1280
+			least = small
 		}
 		require.Len(t, fs[0].ip, least)
 		conn.SetLinger(0)
 		conn.Close()
+	}
+}
+
+// A "too big" about a datagram is believed only if one that large has just gone
+// there from that port; a port that is bound to no peer is no way in.
+func TestPathMTUOfDatagrams(t *testing.T) {
+	for _, to := range []netip.AddrPort{addrPort("10.0.0.2:9"), addrPort("[fd00::2]:9")} {
+		l := newLab(t, wire.Config{})
+		u, err := l.host.ListenUDP(netip.AddrPort{}, UDPOptions{})
+		require.NoError(t, err)
+		believed := func() bool { return l.host.pathMTUs.lookup(to.Addr(), l.now).mtu != 0 }
+		tooBig := func(mtu int, about []byte) {
+			if to.Addr().Is4() {
+				l.inject(l.icmpError(header.ICMPv4Unreachable, header.ICMPv4FragNeeded, uint32(mtu), about))
+			} else {
+				l.inject(l.icmpError(header.ICMPv6PacketTooBig, 0, uint32(mtu), about))
+			}
+			l.run()
+		}
+		send := func(n int, to netip.AddrPort) []byte {
+			_, err := u.WriteTo(make([]byte, n), to)
+			require.NoError(t, err)
+			return l.one().ip
+		}
+		small := send(500, to)
+		tooBig(1300, small)
+		require.False(t, believed(), "what was sent is smaller than that")
+		other := send(1400, netip.AddrPortFrom(to.Addr(), 10))
+		tooBig(1300, small)
+		require.False(t, believed(), "the large one went elsewhere")
+		large := send(1400, to)
+		tooBig(1480, large)
+		require.False(t, believed(), "smaller than that")
+		l.sleep((largeLife + 2) * time.Second)
+		tooBig(1300, large)
+		require.False(t, believed(), "long ago")
+		send(1400, to)
+		send(1300, to) // the larger one counts
+		tooBig(1350, large)
+		require.True(t, believed())
+		require.Equal(t, 1350, l.host.pathMTUs.lookup(to.Addr(), l.now).mtu)
+		tooBig(1300, other)
+		require.Equal(t, 1350, l.host.pathMTUs.lookup(to.Addr(), l.now).mtu, "that was long ago")
+		_, err = u.WriteTo(make([]byte, 1400), to)
+		require.NoError(t, err)
+		require.Len(t, l.take(), 2, "in fragments that the path carries")
+		require.NoError(t, u.Close())
+		tooBig(1280, large)
+		require.Equal(t, 1350, l.host.pathMTUs.lookup(to.Addr(), l.now).mtu, "nobody has the port")
 	}
 }

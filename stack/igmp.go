@@ -90,7 +90,7 @@ func (g *groups) report4(a netip.Addr, record uint8, older bool) *nic.Packet {
 	binary.BigEndian.PutUint16(b[2:], ^header.Checksum(b[:n], 0))
 
 	var src [4]byte // RFC 3376 section 4.2.13: 0.0.0.0 while there is no address
-	for _, p := range g.iface.addrs {
+	for _, p := range g.iface.addresses() {
 		if p.Addr().Is4() {
 			src = p.Addr().As4()
 			break
@@ -103,7 +103,7 @@ func (g *groups) report4(a netip.Addr, record uint8, older bool) *nic.Packet {
 	}
 	f := pkt.Extend(header.EthernetLen + hl + n)
 	mac, _ := header.MulticastMAC(dst)
-	header.PutEthernet(f, mac, g.iface.mac, header.TypeIPv4)
+	header.PutEthernet(f, mac, g.iface.hwAddr(), header.TypeIPv4)
 	ip := header.IPv4(f[header.EthernetLen : header.EthernetLen+hl])
 	fields := header.IPv4Fields{TotalLen: hl + n, DF: true, TTL: 1, TOS: igmpTOS, Protocol: header.ProtoIGMP, Src: src, Dst: dst.As4()}
 	fields.Put(ip)

@@ -19,6 +19,17 @@ type InterfaceConfig struct {
 	Name  string         // default the device's
 	Addrs []netip.Prefix // addresses with the length of their subnet's prefix
 	MTU   int            // bytes; default and at most the device's
+
+	// NoLinkLocal leaves out the IPv6 link-local address that an interface with
+	// IPv6 has else: somebody else has it on the link.
+	NoLinkLocal bool
+
+	// Resolve, if not nil, says that neighbours are found by somebody else: the
+	// interface sends no ARP and no neighbour discovery of its own and answers
+	// none. It is called with the address of a neighbour that is not known or
+	// has aged, repeatedly while it is wanted, with locks held: it returns at
+	// once and calls nothing of the host's. The answer is Interface.SetNeighbor.
+	Resolve func(addr netip.Addr)
 }
 
 // InterfaceInfo describes an interface of a host.
@@ -40,16 +51,18 @@ type Interface struct {
 	index    int
 	name     string
 	dev      nic.Device
-	mac      nic.MAC
+	mac      atomic.Pointer[nic.MAC]
 	offloads nic.Offloads
 	maxSend  int // largest frame with TSO
 	loopback bool
+	spread   spread // over queues, by the device
 	queues   []*queue
 	maxMTU   int // configured
 	mtu      atomic.Int32
 	up       atomic.Bool
 
-	addrs []netip.Prefix // fixed at Attach
+	addrs   atomic.Pointer[[]netip.Prefix]
+	resolve func(netip.Addr) // InterfaceConfig.Resolve
 
 	groups groups
 
@@ -74,27 +87,24 @@ func (h *Host) attach(dev nic.Device, cfg InterfaceConfig, loopback bool) (*Inte
 		return nil, fmt.Errorf("stack: interface %s: an MTU of %d: the device takes 68 to %d", cfg.Name, cfg.MTU, info.MTU)
 	}
 	i := &Interface{
-		host: h, name: cfg.Name, dev: dev, mac: info.MAC, offloads: info.Offloads,
-		maxSend: info.MaxSend, loopback: loopback,
+		host: h, name: cfg.Name, dev: dev, offloads: info.Offloads,
+		maxSend: info.MaxSend, loopback: loopback, resolve: cfg.Resolve,
+		spread: spread{key: info.HashKey, table: info.HashTable},
 	}
+	i.mac.Store(&info.MAC)
 	i.maxMTU = cfg.MTU
 	i.mtu.Store(int32(cfg.MTU))
 	i.neighTime.Init(i, 0)
 	i.groups.init(i)
 	i.neighbors = neighbor.New[*nic.Packet](neighbor.Config{Rand: h.random})
-	has6 := false
-	for _, p := range cfg.Addrs {
-		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() || p.Addr().Is4In6() {
-			return nil, fmt.Errorf("stack: interface %s: %s is not an address that a host can have", cfg.Name, p)
-		}
-		if p.Addr().Is6() && cfg.MTU < 1280 {
-			return nil, fmt.Errorf("stack: interface %s: IPv6 needs an MTU of 1280 (RFC 8200 section 5), this has %d", cfg.Name, cfg.MTU)
-		}
-		has6 = has6 || p.Addr().Is6()
-		i.addrs = append(i.addrs, netip.PrefixFrom(p.Addr().WithZone(""), p.Bits()))
+	addrs, has6, err := i.checkAddrs(cfg.Addrs)
+	if err != nil {
+		return nil, err
 	}
-	if ll := linkLocal(i.mac); has6 && !loopback && !i.hasAddr(ll) {
-		i.addrs = append(i.addrs, netip.PrefixFrom(ll, 64))
+	i.addrs.Store(&addrs)
+	if ll := linkLocal(info.MAC); has6 && !loopback && !cfg.NoLinkLocal && !i.hasAddr(ll) {
+		addrs = append(addrs, netip.PrefixFrom(ll, 64))
+		i.addrs.Store(&addrs)
 	}
 
 	h.mu.Lock()
@@ -112,13 +122,13 @@ func (h *Host) attach(dev nic.Device, cfg InterfaceConfig, loopback bool) (*Inte
 		locals[a] = o
 	}
 	i.index = len(h.interfaces()) + 1
-	for _, p := range i.addrs {
+	for _, p := range addrs {
 		if o := locals[p.Addr()]; o != nil && !isLinkLocal(p.Addr()) {
 			return nil, fmt.Errorf("stack: interface %s: the address %s is on %s already", i.name, p.Addr(), o.name)
 		}
 		locals[p.Addr()] = i
 	}
-	for _, p := range i.addrs {
+	for _, p := range addrs {
 		err := h.routes.Add(route.Route{Prefix: p.Masked(), Ifindex: i.index})
 		if err != nil && !errors.Is(err, route.ErrExists) { // two addresses of a subnet
 			h.routes.RemoveInterface(i.index)
@@ -196,8 +206,8 @@ func (h *Host) bindingDead(b binding) bool {
 
 func (i *Interface) info() InterfaceInfo {
 	return InterfaceInfo{
-		Index: i.index, Name: i.name, MAC: i.mac, MTU: int(i.mtu.Load()), Up: i.up.Load(),
-		Loopback: i.loopback, Addrs: i.addrs, Device: i.dev.Info(), Stats: nic.DeviceStats(i.dev),
+		Index: i.index, Name: i.name, MAC: i.hwAddr(), MTU: int(i.mtu.Load()), Up: i.up.Load(),
+		Loopback: i.loopback, Addrs: i.addresses(), Device: i.dev.Info(), Stats: nic.DeviceStats(i.dev),
 	}
 }
 
@@ -209,7 +219,7 @@ func (i *Interface) Neighbors() []neighbor.Info { return i.neighbors.Snapshot() 
 
 // hasAddr reports whether a is one of the interface's addresses.
 func (i *Interface) hasAddr(a netip.Addr) bool {
-	for _, p := range i.addrs {
+	for _, p := range i.addresses() {
 		if p.Addr() == a {
 			return true
 		}
@@ -226,7 +236,7 @@ func (i *Interface) isBroadcast(a netip.Addr) bool {
 	if a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return true
 	}
-	for _, p := range i.addrs {
+	for _, p := range i.addresses() {
 		if p.Addr().Is4() && p.Bits() < 31 && p.Contains(a) {
 			b, host := a.As4(), 32-p.Bits()
 			v := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])

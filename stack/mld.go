@@ -63,7 +63,7 @@ func (g *groups) report6(a netip.Addr, record uint8, older bool) *nic.Packet {
 		copy(body[:], group[:])
 	}
 	src := netip.IPv6Unspecified()
-	for _, p := range g.iface.addrs {
+	for _, p := range g.iface.addresses() {
 		if p.Addr().IsLinkLocalUnicast() && p.Addr().Is6() {
 			src = p.Addr()
 			break
@@ -77,7 +77,7 @@ func (g *groups) report6(a netip.Addr, record uint8, older bool) *nic.Packet {
 	}
 	f := pkt.Extend(size)
 	mac, _ := header.MulticastMAC(dst)
-	header.PutEthernet(f, mac, g.iface.mac, header.TypeIPv6)
+	header.PutEthernet(f, mac, g.iface.hwAddr(), header.TypeIPv6)
 	fields := header.IPv6Fields{
 		PayloadLen: ext + header.ICMPv6Len + n, NextHeader: header.ProtoHopByHop, HopLimit: 1, Src: src.As16(), Dst: dst.As16(),
 	}

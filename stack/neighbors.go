@@ -59,14 +59,20 @@ func (i *Interface) flushNeighbors() {
 	}
 }
 
-// sendPending transmits frames whose next hop has answered.
+// sendPending transmits frames whose next hop has answered, each by the queue
+// that it was held for.
 func (i *Interface) sendPending(mac [6]byte, pkts []*nic.Packet) {
-	for _, p := range pkts {
-		copy(p.Bytes(), mac[:])
+	for len(pkts) > 0 {
+		n := 0
+		for n < len(pkts) && pkts[n].Queue == pkts[0].Queue {
+			copy(pkts[n].Bytes(), mac[:])
+			n++
+		}
+		q := i.queues[pkts[0].Queue]
+		q.transmit(pkts[:n])
+		q.kick()
+		pkts = pkts[n:]
 	}
-	q := i.queues[0]
-	q.transmit(pkts)
-	q.kick()
 }
 
 // unresolved tells the sender of a frame that its next hop did not answer, as an
@@ -82,7 +88,9 @@ func (h *Host) unresolved(i *Interface, p *nic.Packet, now time.Duration) {
 // solicit asks for the address of a neighbour: by ARP or ND, of everybody or of
 // the one who had it last.
 func (i *Interface) solicit(a netip.Addr, mac *[6]byte) {
-	if a.Is4() {
+	if i.resolve != nil {
+		i.resolve(a)
+	} else if a.Is4() {
 		i.sendARPRequest(a, mac)
 	} else {
 		i.sendSolicitation(a, mac)
@@ -98,7 +106,7 @@ func (i *Interface) sendFrame(dst [6]byte, typ uint16, n int, build func(b []byt
 		return
 	}
 	b := p.Extend(header.EthernetLen + n)
-	header.PutEthernet(b, dst, i.mac, typ)
+	header.PutEthernet(b, dst, i.hwAddr(), typ)
 	build(b[header.EthernetLen:])
 	q.transmit([]*nic.Packet{p})
 	q.kick()
@@ -115,7 +123,7 @@ func (i *Interface) sendARPRequest(a netip.Addr, mac *[6]byte) {
 		dst = *mac
 	}
 	i.sendFrame(dst, header.TypeARP, header.ARPLen, func(b []byte) {
-		header.PutARP(b, header.ARPRequest, i.mac, src, [6]byte{}, a)
+		header.PutARP(b, header.ARPRequest, i.hwAddr(), src, [6]byte{}, a)
 	})
 }
 
@@ -123,7 +131,7 @@ func (i *Interface) sendARPRequest(a netip.Addr, mac *[6]byte) {
 // at least.
 func (i *Interface) sourceFor(a netip.Addr) netip.Addr {
 	var any netip.Addr
-	for _, p := range i.addrs {
+	for _, p := range i.addresses() {
 		if p.Addr().Is4() != a.Is4() {
 			continue
 		}
@@ -139,7 +147,7 @@ func (i *Interface) sourceFor(a netip.Addr) netip.Addr {
 
 // onLink reports whether a is in a subnet of the interface's.
 func (i *Interface) onLink(a netip.Addr) bool {
-	for _, p := range i.addrs {
+	for _, p := range i.addresses() {
 		if p.Contains(a) {
 			return true
 		}
@@ -151,7 +159,7 @@ func (i *Interface) onLink(a netip.Addr) bool {
 func (q *queue) receiveARP(p *nic.Packet, now time.Duration) {
 	i := q.iface
 	a := header.ARP(p.Bytes())
-	if i.loopback || !a.Valid() {
+	if i.loopback || i.resolve != nil || !a.Valid() {
 		q.host.drop(p, DropARP)
 		return
 	}
@@ -169,7 +177,7 @@ func (q *queue) receiveARP(p *nic.Packet, now time.Duration) {
 			i.neighbors.Heard(sender, mac, now)
 		}
 		i.sendFrame(mac, header.TypeARP, header.ARPLen, func(b []byte) {
-			header.PutARP(b, header.ARPReply, i.mac, target, mac, sender)
+			header.PutARP(b, header.ARPReply, i.hwAddr(), target, mac, sender)
 		})
 	default:
 		// An announcement, or a reply to somebody else. The cache believes
@@ -197,7 +205,7 @@ func (i *Interface) sendSolicitation(a netip.Addr, mac *[6]byte) {
 	i.host.count.icmpOut.Add(1)
 	i.sendFrame(dst, header.TypeIPv6, header.IPv6Len+ndLen, func(b []byte) {
 		putND(b, src.As16(), dstIP)
-		header.PutNeighborSolicitation(b[header.IPv6Len:], src.As16(), dstIP, target, (*[6]byte)(&i.mac))
+		header.PutNeighborSolicitation(b[header.IPv6Len:], src.As16(), dstIP, target, (*[6]byte)(i.mac.Load()))
 	})
 }
 
@@ -220,9 +228,9 @@ func (i *Interface) sendAdvertisement(target [16]byte, dst netip.Addr, flags uin
 		return
 	}
 	b := pkt.Extend(header.EthernetLen + header.IPv6Len + ndLen)
-	header.PutEthernet(b, [6]byte{}, i.mac, header.TypeIPv6)
+	header.PutEthernet(b, [6]byte{}, i.hwAddr(), header.TypeIPv6)
 	putND(b[header.EthernetLen:], target, dst.As16())
-	header.PutNeighborAdvertisement(b[header.EthernetLen+header.IPv6Len:], target, dst.As16(), target, flags, (*[6]byte)(&i.mac))
+	header.PutNeighborAdvertisement(b[header.EthernetLen+header.IPv6Len:], target, dst.As16(), target, flags, (*[6]byte)(i.mac.Load()))
 	i.host.count.icmpOut.Add(1)
 	p.send([]*nic.Packet{pkt}, now)
 }
@@ -235,7 +243,7 @@ func (q *queue) receiveSolicitation(ip header.IPv6, m header.ICMPv6, now time.Du
 		return false
 	}
 	i := q.iface
-	if !i.hasAddr(s.TargetAddr()) {
+	if i.resolve != nil || !i.hasAddr(s.TargetAddr()) {
 		return true // somebody else's
 	}
 	src := ip.SrcAddr()
@@ -261,7 +269,7 @@ func (q *queue) receiveAdvertisement(ip header.IPv6, m header.ICMPv6, now time.D
 		return false
 	}
 	target := a.TargetAddr()
-	if !q.iface.hasAddr(target) { // without the option: a zero address
+	if q.iface.resolve == nil && !q.iface.hasAddr(target) { // without the option: a zero address
 		q.iface.neighbors.Advertised(target, o.TargetLink, a.Solicited(), a.Override(), now)
 		q.host.carryOut(q.iface, now)
 	}

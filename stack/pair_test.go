@@ -31,9 +31,15 @@ func noWrap(d nic.Device) nic.Device { return d }
 // newPairOn is newPair with something around the devices.
 func newPairOn(t testing.TB, cfg wire.Config, wrap func(nic.Device) nic.Device) *pair {
 	t.Helper()
+	return newPairWith(t, cfg, wrap, PollerConfig{})
+}
+
+// newPairWith is newPairOn with a poller of its own kind.
+func newPairWith(t testing.TB, cfg wire.Config, wrap func(nic.Device) nic.Device, pc PollerConfig) *pair {
+	t.Helper()
 	w, err := wire.New(cfg)
 	require.NoError(t, err)
-	p := &pair{wire: w, poller: NewPoller(PollerConfig{})}
+	p := &pair{wire: w, poller: NewPoller(pc)}
 	p.wrap = wrap
 	p.a = p.host(t, "a", 0, "10.0.0.1/24", "fd00::1/64")
 	p.b = p.host(t, "b", 1, "10.0.0.2/24", "fd00::2/64")

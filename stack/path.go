@@ -49,6 +49,8 @@ func (h *Host) findPathVia(via int, dst, src netip.Addr, flow uint64) (path, err
 		}
 	case p.src.IsValid() && p.src.IsLoopback():
 		return p, syscall.EINVAL // as Linux: a martian source
+	case h.gone(p.src):
+		return p, errSourceGone
 	default:
 		r, ok := h.routes.Lookup(p.dst)
 		if isLinkLocal(p.dst) || dst.IsMulticast() || dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
@@ -60,7 +62,7 @@ func (h *Host) findPathVia(via int, dst, src netip.Addr, flow uint64) (path, err
 				ok = true
 				r = route.Route{Ifindex: i.index}
 			} else if dst.Zone() != "" {
-				ok = false // no such interface
+				return p, errInvalid // as Linux: no such interface
 			}
 		}
 		if via != 0 && (!ok || r.Ifindex != via) {
@@ -76,7 +78,7 @@ func (h *Host) findPathVia(via int, dst, src netip.Addr, flow uint64) (path, err
 		p.iface = h.interfaces()[r.Ifindex-1]
 		p.nextHop = r.NextHop(p.dst)
 		if !p.src.IsValid() {
-			s, ok := r.SelectSource(p.dst, p.iface.addrs)
+			s, ok := r.SelectSource(p.dst, p.iface.addresses())
 			if !ok {
 				return p, errNetUnreachable
 			}
@@ -174,6 +176,7 @@ func (p *path) send(pkts []*nic.Packet, now time.Duration) error {
 // hold keeps a frame until its next hop is known.
 func (p *path) hold(pkt *nic.Packet, now time.Duration) error {
 	h := p.iface.host
+	pkt.Queue = uint16(p.q.index) // for sendPending
 	for range 2 {
 		dropped, status := p.iface.neighbors.Enqueue(p.entry, pkt, now)
 		switch status {
@@ -211,7 +214,7 @@ func (p *path) header(b []byte, proto uint8, ttl, tos uint8) int {
 	if p.dst.Is6() {
 		typ = header.TypeIPv6
 	}
-	header.PutEthernet(b, [6]byte{}, p.iface.mac, typ)
+	header.PutEthernet(b, [6]byte{}, p.iface.hwAddr(), typ)
 	if p.dst.Is6() {
 		f := header.IPv6Fields{NextHeader: proto, HopLimit: ttl, TrafficClass: tos, Src: p.src.As16(), Dst: p.dst.As16()}
 		f.Put(b[header.EthernetLen:])

@@ -36,11 +36,7 @@ type pathMTU struct {
 // lower notes that the path to dst carries packets of mtu bytes, and returns
 // what is believed of that.
 func (t *pathMTUs) lower(dst netip.Addr, mtu int, now time.Duration) int {
-	if dst.Is4() {
-		mtu = max(mtu, minMTU4)
-	} else {
-		mtu = max(mtu, minMTU6)
-	}
+	mtu = max(mtu, leastMTU(dst))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if old, ok := t.m[dst]; ok && old.mtu <= mtu && old.until > now {
@@ -78,3 +74,78 @@ func (t *pathMTUs) lookup(dst netip.Addr, now time.Duration) pathMTU {
 // generation changes when paths may have: of the routing table, and of what is
 // known of their MTU.
 func (h *Host) generation() uint64 { return h.routes.Generation() + h.pathMTUs.gen.Load() }
+
+const (
+	// largeSlots is how many large datagrams are remembered, in 128 KiB; of two
+	// that fall on the same slot the later stays.
+	largeSlots = 1 << 14
+	// largeLife is for how long, in seconds: an ICMP message comes after a round
+	// trip.
+	largeLife = 10
+)
+
+// largeSent remembers datagrams that are larger than the least MTU: where they
+// went, how large they were, and when. UDP has no sequence numbers by which a
+// quoted packet could be told from an invented one (RFC 5927 section 4.1), and
+// what to a bound port would do to a connected one anybody can invent; so an ICMP
+// message is believed only when something as large as it says went there a moment
+// ago. It takes no lock: a slot is the hash's 32 upper bits, the size, and the
+// second.
+type largeSent struct {
+	slots atomic.Pointer[[largeSlots]atomic.Uint64]
+}
+
+// leastMTU is the MTU below which no ICMP message is believed.
+func leastMTU(dst netip.Addr) int {
+	if dst.Is4() {
+		return minMTU4
+	}
+	return minMTU6
+}
+
+// slot returns where the datagrams of k are noted, and how they are marked.
+func (l *largeSent) slot(h *Host, k *tuple) (*atomic.Uint64, uint64) {
+	slots := l.slots.Load()
+	if slots == nil {
+		l.slots.CompareAndSwap(nil, new([largeSlots]atomic.Uint64))
+		slots = l.slots.Load()
+	}
+	key := *k
+	key.local = addr{} // of any address of ours
+	sum := key.hash(&h.flows.key)
+	return &slots[sum%largeSlots], sum >> 32 << 32
+}
+
+// note remembers a datagram of size bytes, its IP header included.
+func (l *largeSent) note(h *Host, k *tuple, size int, now time.Duration) {
+	s, mark := l.slot(h, k)
+	second := uint64(now/time.Second) & 0xffff
+	size = min(size, 0xffff)
+	old := s.Load()
+	if old&^0xffffffff == mark && uint16(second)-uint16(old) < largeLife/2 && int(old>>16&0xffff) >= size {
+		return // a larger one just before
+	}
+	if v := mark | uint64(size)<<16 | second; v != old {
+		s.Store(v)
+	}
+}
+
+// noteLarge remembers a datagram that leaves on p in packets of up to size bytes.
+func (u *UDPConn) noteLarge(p *path, dstPort uint16, size int, now time.Duration) {
+	k := tuple{remote: toAddr(p.dst), localPort: u.bind.port, remotePort: dstPort}
+	if isLinkLocal(p.dst) {
+		k.scope = uint32(p.iface.index)
+	}
+	u.host.large.note(u.host, &k, size, now)
+}
+
+// sent reports whether a datagram larger than mtu was just sent.
+func (l *largeSent) sent(h *Host, k *tuple, mtu int, now time.Duration) bool {
+	if l.slots.Load() == nil {
+		return false
+	}
+	s, mark := l.slot(h, k)
+	v := s.Load()
+	second := uint16(now / time.Second)
+	return v&^0xffffffff == mark && v != 0 && second-uint16(v) <= largeLife && int(v>>16&0xffff) > mtu
+}

@@ -11,8 +11,9 @@ import (
 // PollerConfig says how a Poller spends the processor. The zero value of a
 // field takes its default.
 type PollerConfig struct {
-	// Goroutines that poll, among which the queues are shared; default 1. On
-	// a machine with n processors at most n-1 should be hot, or Go's own
+	// Goroutines that poll, at the most; default 1. The queues of a device go to
+	// one each, as far as there are any; one to which nothing went does not run.
+	// On a machine with n processors at most n-1 should be hot, or Go's own
 	// network poller starves.
 	Goroutines int
 
@@ -40,7 +41,6 @@ type Poller struct {
 
 	mu     sync.Mutex
 	hosts  map[*Host]struct{}
-	next   int // the worker that the next queue goes to
 	closed bool
 }
 
@@ -51,6 +51,8 @@ const maxPark = 100 * time.Millisecond
 // worker is one goroutine of a poller.
 type worker struct {
 	poller *Poller
+	index  int
+	begun  bool // run is running; under the poller's mutex
 	queues atomic.Pointer[[]*queue]
 	hosts  atomic.Pointer[[]*Host] // whose timers it advances
 
@@ -78,14 +80,22 @@ func NewPoller(cfg PollerConfig) *Poller {
 	setDefault(&cfg.IdleRounds, 2)
 	setDefault(&cfg.Look, 10*time.Microsecond)
 	p := &Poller{cfg: cfg, hosts: make(map[*Host]struct{})}
-	for range cfg.Goroutines {
-		w := &worker{poller: p, wakeup: make(chan struct{}, 1)}
+	for i := range max(cfg.Goroutines, 1) {
+		w := &worker{poller: p, index: i, wakeup: make(chan struct{}, 1)}
 		w.queues.Store(&[]*queue{})
 		w.hosts.Store(&[]*Host{})
 		p.workers = append(p.workers, w)
-		p.done.Go(w.run)
 	}
 	return p
+}
+
+// begin starts w if it is not running, unless the poller is closed. The poller's
+// mutex is held.
+func (p *Poller) begin(w *worker) {
+	if !w.begun && !p.closed {
+		w.begun = true
+		p.done.Go(w.run)
+	}
 }
 
 // Add makes the poller drive h. A host has one poller at a time.
@@ -104,7 +114,13 @@ func (p *Poller) Add(h *Host) error {
 		return ErrClosed
 	}
 	p.hosts[h] = struct{}{}
-	w := p.workers[len(p.hosts)%len(p.workers)]
+	w := p.workers[0]
+	for _, o := range p.workers {
+		if len(*o.hosts.Load()) < len(*w.hosts.Load()) {
+			w = o
+		}
+	}
+	p.begin(w)
 	hosts := append([]*Host{h}, *w.hosts.Load()...)
 	w.hosts.Store(&hosts)
 	p.mu.Unlock()
@@ -118,14 +134,16 @@ func (p *Poller) Add(h *Host) error {
 	return nil
 }
 
-// assign shares the queues of an interface among the workers. The host's mutex
-// is held.
+// assign shares the queues of an interface among the workers, from the one on
+// that has the host's timers: what has one queue is all of one worker's. The
+// host's mutex is held.
 func (p *Poller) assign(i *Interface) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, q := range i.queues {
-		w := p.workers[p.next%len(p.workers)]
-		p.next++
+	first := i.host.driver.Load().index
+	for n, q := range i.queues {
+		w := p.workers[(first+n)%len(p.workers)]
+		p.begin(w)
 		q.worker.Store(w)
 		qs := append([]*queue{q}, *w.queues.Load()...)
 		w.queues.Store(&qs)
@@ -372,10 +390,12 @@ func (w *worker) park() time.Duration {
 		}
 		armed := q.down || q.dev.Arm()
 		q.mu.Unlock()
-		if !armed || q.kickNow() {
+		if !armed || q.kickNow() || q.anyAcks.Load() { // since the flush, by a reader that polled
 			return 0
 		}
-		if next := q.nextEvent(); next != Never {
+		// Not q.nextEvent: Arm promises a wake-up when the device that fell short
+		// has room again.
+		if next := q.dev.NextEvent(); next != Never {
 			wait = min(wait, next-w.nowOf(q.host))
 		}
 	}

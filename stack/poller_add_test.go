@@ -11,7 +11,7 @@ import (
 // armed the host's queues, so no packet could.
 func TestHostAddedAsThePollerGoesToSleep(t *testing.T) {
 	p := &Poller{hosts: make(map[*Host]struct{})}
-	w := &worker{poller: p, wakeup: make(chan struct{}, 1), clock: SystemClock()}
+	w := &worker{poller: p, begun: true, wakeup: make(chan struct{}, 1), clock: SystemClock()} // by the test
 	w.queues.Store(&[]*queue{})
 	w.hosts.Store(&[]*Host{})
 	p.workers = []*worker{w}

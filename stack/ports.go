@@ -3,6 +3,8 @@ package stack
 import (
 	"sync/atomic"
 	"syscall"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
 )
 
 // The range that ports are chosen from, Linux's default.
@@ -36,6 +38,10 @@ func (a *portAllocator) bind(b *binding, free func(binding) bool) error {
 		}
 		return syscall.EADDRINUSE
 	}
+	if defect.On(defect.SamePortTwice) {
+		b.port = firstEphemeral
+		return nil
+	}
 	if a.pick(func(port uint16) bool {
 		b.port = port
 		return free(*b)
@@ -45,11 +51,19 @@ func (a *portAllocator) bind(b *binding, free func(binding) bool) error {
 	return syscall.EADDRINUSE
 }
 
-// pickFor is pick for a connection to the remote address of k.
-func (a *portAllocator) pickFor(k *tuple, use func(port uint16) bool) bool {
+// pickFor is pick for a connection to the remote address of k. series tells apart
+// callers whose use takes different ports, tries is how many ports they look at.
+// Each try takes a step, so that no port comes again before all others have had
+// their turn.
+func (a *portAllocator) pickFor(k *tuple, series uint8, tries int, use func(port uint16) bool) bool {
 	h := k.hash(&a.host.flows.key)
-	step := &a.steps[h>>56]
-	return pickFrom(uint32(h)+step.Add(1), use)
+	step := &a.steps[uint8(h>>56)+series]
+	for range tries {
+		if use(firstEphemeral + uint16((uint32(h)+step.Add(1))%numEphemeral)) {
+			return true
+		}
+	}
+	return false
 }
 
 func pickFrom(start uint32, use func(port uint16) bool) bool {

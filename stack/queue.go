@@ -22,19 +22,28 @@ type queue struct {
 	host  *Host
 	iface *Interface
 	dev   nic.Queue
+	batch nic.BatchAllocator // dev, if it is one
 	index int
 
 	worker atomic.Pointer[worker] // who polls it; nil: a single goroutine
 
 	// Receiving. mu is held by who polls; a reader may try to.
-	mu   sync.Mutex
-	pkts [maxWoken]*nic.Packet
-	cur  *TCPConn // locked: the connection of the packet before
-	down bool     // under mu: the host is closed
+	mu    sync.Mutex
+	pkts  [maxWoken]*nic.Packet
+	cur   *TCPConn // locked: the connection of the packet before
+	run   run      // what of cur's packets the state machine has not seen yet
+	apart bool     // each segment comes from the state machine and goes to it alone: for tests
+	down  bool     // under mu: the host is closed
 	// group: the frame at hand came by a multicast or broadcast Ethernet address.
 	group bool
-	limit int // of goroutines woken at a time while busy
-	woken int // goroutines that the burst has woken
+	// frame: the frame at hand, whole, and framePacket whose it is.
+	frame       []byte
+	framePacket *nic.Packet
+	following   *nic.Packet   // what comes behind it, if that is known
+	coalesced   atomic.Uint64 // segments that were taken together with the one before
+	strays      atomic.Uint64 // runs of segments of connections at home on another queue
+	limit       int           // of goroutines woken at a time while busy
+	woken       int           // goroutines that the burst has woken
 
 	// busy: a burst woke many more goroutines than there are processors, and
 	// the queue was not found empty since. Then fewer are woken at a time,
@@ -61,7 +70,22 @@ func newQueue(i *Interface, index int, dev nic.Queue) *queue {
 	// a goroutine that has to do with the kernel, behind them.
 	q.limit = min(maxWoken, max(4, 2*runtime.GOMAXPROCS(0)))
 	dev.SetWake(q.wake)
+	q.batch, _ = dev.(nic.BatchAllocator)
 	return q
+}
+
+// alloc fills pkts with packets with room for size bytes and returns how many
+// there were.
+func (q *queue) alloc(pkts []*nic.Packet, size int) int {
+	if q.batch != nil {
+		return q.batch.AllocBatch(pkts, size)
+	}
+	for i := range pkts {
+		if pkts[i] = q.dev.Alloc(size); pkts[i] == nil {
+			return i
+		}
+	}
+	return len(pkts)
 }
 
 func (q *queue) wake() {
@@ -103,6 +127,9 @@ func (q *queue) poll() int {
 		k += m
 		for i, p := range pkts[:m] {
 			pkts[i] = nil
+			if q.following = nil; i+1 < m {
+				q.following = pkts[i+1]
+			}
 			q.receive(p, now)
 		}
 		if m < len(pkts) {
@@ -124,7 +151,11 @@ func (q *queue) poll() int {
 // and lets it go.
 func (q *queue) endRun(now time.Duration) {
 	if c := q.cur; c != nil {
+		q.endSegments(now)
 		q.cur = nil
+		if home := c.home.Load(); home != q {
+			q.elsewhere(c, home)
+		}
 		if c.woke {
 			c.woke = false
 			q.woken++
@@ -176,7 +207,7 @@ func (q *queue) setFull() {
 	q.full.Store(true)
 	if q.retryAt == Never {
 		q.retryAt = q.host.now() + stallTimeout
-		q.wake() // it may sleep for longer, and is not always who has the timers
+		q.wake() // it may have armed the device before that fell short
 	}
 }
 
@@ -276,7 +307,9 @@ func (q *queue) flushAcks() int {
 	return len(acks)
 }
 
-// nextEvent is when poll must be called although no packet wakes the poller.
+// nextEvent is when poll must be called although no packet wakes the poller, of a
+// host that has none: nobody has armed its devices, so it looks once a
+// stallTimeout whether they have room again.
 func (q *queue) nextEvent() time.Duration {
 	next := q.dev.NextEvent()
 	if q.full.Load() {

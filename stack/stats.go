@@ -38,6 +38,8 @@ const (
 	DropRateLimit                   // an ICMP error or RST over its rate
 	DropFlow                        // more connections or TIME-WAIT records than allowed
 	DropClosed                      // the host or interface was closed
+	DropMemory                      // TCP connections hold as much as they may
+	DropCookie                      // came to a listener in place of a SYN cookie, and may have overtaken it
 	numDrops
 )
 
@@ -45,7 +47,7 @@ var dropNames = [numDrops]string{
 	"short", "not-for-us", "ethertype", "arp", "ip-header", "ip-checksum", "martian", "not-local",
 	"fragment", "protocol", "tcp-header", "tcp-checksum", "udp-header", "udp-checksum", "icmp",
 	"no-port", "backlog", "listen-overflow", "receive-buffer", "no-neighbor", "neighbor-pending",
-	"no-route", "no-buffer", "transmit-queue", "rate-limit", "flow", "closed",
+	"no-route", "no-buffer", "transmit-queue", "rate-limit", "flow", "closed", "memory", "syn-cookie",
 }
 
 // String returns the reason's name.
@@ -63,6 +65,9 @@ type counters struct {
 
 	activeOpens, passiveOpens, openFails, resets atomic.Uint64
 	resetsSent                                   atomic.Uint64
+	synsIn, synTimeouts                          atomic.Uint64
+	cookiesSent, cookiesValid                    atomic.Uint64
+	cookiesInvalid, cookiesExpired               atomic.Uint64
 	udpIn, udpOut                                atomic.Uint64
 	icmpIn, icmpOut, icmpErrorsIn, icmpErrorsOut atomic.Uint64
 	joined                                       atomic.Uint64
@@ -89,8 +94,18 @@ type TCPStats struct {
 	ResetsSent                uint64 // RST for segments that no connection wanted
 	Established               int64  // now
 	Connections               int    // now, in any state, TIME-WAIT included
+	Memory                    int64  // bytes that connections hold: see Config.MaxMemory
+	HalfOpen                  int    // of these: a SYN was answered, and the answer is not acknowledged
+	SYNs                      uint64 // that came to listeners
+	SYNTimeouts               uint64 // handshakes that the peer did not complete
+	CookiesSent               uint64 // SYNs beyond MaxHalfOpen or a backlog, answered by a cookie
+	CookiesValid              uint64 // ACKs that brought a cookie back
+	CookiesInvalid            uint64 // ACKs that came while cookies were out and brought none
+	CookiesExpired            uint64 // ACKs that brought one back too late
 	Retransmits               uint64 // segments sent again
 	BytesIn, BytesOut         uint64 // payload
+	Coalesced                 uint64 // segments received that went up together with the one before
+	Strays                    uint64 // runs of segments that came by another queue than the connection's home
 }
 
 // UDPStats counts UDP datagrams.
@@ -118,6 +133,9 @@ func (h *Host) Stats() Stats {
 			ActiveOpens: c.activeOpens.Load(), PassiveOpens: c.passiveOpens.Load(),
 			OpenFails: c.openFails.Load(), Resets: c.resets.Load(), ResetsSent: c.resetsSent.Load(),
 			Established: c.established.Load(),
+			Memory:      h.memory.Used(), HalfOpen: int(h.synq.n.Load()), SYNs: c.synsIn.Load(), SYNTimeouts: c.synTimeouts.Load(),
+			CookiesSent: c.cookiesSent.Load(), CookiesValid: c.cookiesValid.Load(),
+			CookiesInvalid: c.cookiesInvalid.Load(), CookiesExpired: c.cookiesExpired.Load(),
 			Retransmits: c.retransmits.Load(), BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 		},
 		UDP: UDPStats{In: c.udpIn.Load(), Out: c.udpOut.Load()},
@@ -137,7 +155,12 @@ func (h *Host) Stats() Stats {
 		if !i.loopback {
 			s.Device.Add(nic.DeviceStats(i.dev))
 		}
+		for _, q := range i.queues {
+			s.TCP.Coalesced += q.coalesced.Load()
+			s.TCP.Strays += q.strays.Load()
+		}
 	}
+	s.TCP.Connections = s.TCP.HalfOpen
 	h.flows.all(func(f *flow) {
 		s.TCP.Connections++
 		if f.conn != nil {

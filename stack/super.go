@@ -18,7 +18,7 @@ func (q *queue) receiveSuper(p *nic.Packet, now time.Duration) bool {
 		return false
 	}
 	e, ip := header.Ethernet(b), b[header.EthernetLen:]
-	if !q.iface.loopback && e.Dst() != q.iface.mac {
+	if !q.iface.loopback && e.Dst() != *q.iface.mac.Load() {
 		return false
 	}
 	length := p.FrameLen() - header.EthernetLen

@@ -4,17 +4,22 @@ import (
 	"math"
 	"time"
 
+	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/stack/tcp"
 )
 
 // close makes readers return ErrClosed and drops what they did not read. It
 // returns how many bytes that was.
-func (r *receiveQueue) close() int {
+func (r *receiveQueue) close(m *tcp.Memory) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	r.wake()
-	return r.discard()
+	if !defect.On(defect.ReadersSleepOn) {
+		r.wake()
+	}
+	n := r.discard()
+	r.account(m)
+	return n
 }
 
 // Close ends the connection. What was written still goes out, in the
@@ -24,6 +29,9 @@ func (c *TCPConn) Close() error {
 	c.lock()
 	defer c.unlock()
 	if c.released {
+		if defect.On(defect.SecondCloseSucceeds) {
+			return nil
+		}
 		return ErrClosed
 	}
 	now := c.host.now()
@@ -31,7 +39,8 @@ func (c *TCPConn) Close() error {
 	if c.gone {
 		return nil
 	}
-	if unread || c.linger == 0 {
+	unread = unread && !defect.On(defect.UnreadDataIsFinished) || defect.On(defect.CloseResets)
+	if unread || c.linger == 0 && !defect.On(defect.LingerIgnored) {
 		c.core.Abort(now)
 	} else {
 		if c.linger > 0 {
@@ -53,7 +62,7 @@ func (c *TCPConn) release() (unread bool) {
 	c.released = true
 	c.wq.closed = true
 	c.wq.wake()
-	unread = c.rq.close() > 0
+	unread = c.rq.close(&c.host.memory) > 0
 	c.host.wheel.Stop(&c.rq.timer)
 	c.host.wheel.Stop(&c.wq.timer)
 	return unread
@@ -73,6 +82,12 @@ func (c *TCPConn) CloseWrite() error {
 	}
 	c.wq.shut = true
 	c.wq.wake()
+	if defect.On(defect.CloseWriteClosesBoth) {
+		c.rq.finish(errEOF)
+	}
+	if defect.On(defect.CloseWriteIsLocal) {
+		return nil
+	}
 	now := c.host.now()
 	c.core.CloseWrite(now)
 	c.output(now)
@@ -91,7 +106,7 @@ func (c *TCPConn) CloseRead() error {
 		return errNotConnected
 	}
 	c.rq.mu.Lock()
-	c.rq.shut = true
+	c.rq.shut = !defect.On(defect.CloseReadIgnored)
 	c.rq.wake()
 	c.rq.mu.Unlock()
 	return nil
@@ -127,6 +142,9 @@ type KeepAlive = tcp.KeepAlive
 // SetKeepAliveConfig sets when the peer is probed. A zero duration or count
 // takes the default, a negative one leaves what was set before.
 func (c *TCPConn) SetKeepAliveConfig(k KeepAlive) error {
+	if defect.On(defect.KeepAliveIgnored) {
+		return nil
+	}
 	return c.set(func(now time.Duration) {
 		alive := c.core.KeepAlive()
 		alive.Enable = k.Enable
@@ -154,19 +172,21 @@ func (c *TCPConn) SetKeepAlive(on bool) error {
 	return c.SetKeepAliveConfig(k)
 }
 
-// SetReadBuffer sets the size of the receive buffer, in bytes. A window that
-// was offered is not taken back.
+// SetReadBuffer sets the size of the receive buffer, in bytes, which does not
+// grow by itself from then on. A window that was offered is not taken back.
 func (c *TCPConn) SetReadBuffer(bytes int) error {
 	return c.set(func(time.Duration) {
 		c.rq.mu.Lock()
-		c.rq.limit = min(max(bytes, minBuffer), maxRcvBuf)
-		c.core.SetRcvBuf(c.rq.limit)
+		c.rq.limit = int32(min(max(bytes, minBuffer), maxRcvBuf))
+		c.rq.fixed = true
+		c.core.SetRcvBuf(int(c.rq.limit))
 		c.rq.mu.Unlock()
 		c.offerWindow()
 	})
 }
 
-// SetWriteBuffer sets the size of the send buffer, in bytes.
+// SetWriteBuffer sets the size of the send buffer, in bytes, which does not grow
+// by itself from then on.
 func (c *TCPConn) SetWriteBuffer(bytes int) error {
 	return c.set(func(time.Duration) {
 		c.core.SetSndBuf(max(bytes, minBuffer))

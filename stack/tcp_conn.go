@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/stack/header"
 	"github.com/fastnet-go/fastnet/stack/tcp"
@@ -24,13 +25,14 @@ var ErrWouldBlock = errors.New("operation would block")
 type TCPConn struct {
 	host     *Host
 	key      tuple
-	listener *TCPListener // who accepts it; nil of a dialled one
-	home     *queue       // where its packets come from
+	listener *TCPListener          // who accepts it; nil of a dialled one
+	home     atomic.Pointer[queue] // where its packets come from: see home.go
 
 	mu      sync.Mutex // the connection's lock: see conn_lock.go
 	pending atomic.Uint32
 
-	reported atomic.Bool // a call has returned the error that ended it
+	reported  atomic.Bool // a call has returned the error that ended it
+	reusePort bool        // TCPOptions.ReusePort
 
 	// Under the lock.
 	core        tcp.Conn
@@ -41,14 +43,16 @@ type TCPConn struct {
 	pseudo      uint16 // sum of the pseudo-header without its length
 	ipSum       uint16 // sum of hdr's IPv4 header
 	mtu         int32  // the path's, as far as the state machine knows
-	batch       [4]*nic.Packet
+	batch       [2]*nic.Packet
 	timer       timer.Timer
 	wantOutput  bool // Next may have something
 	woke        bool // a goroutine was woken since the queue last looked
 	stalled     bool // on the queue's list of stalled connections
 	ackQueued   bool // on the queue's list of delayed ACKs
 	established bool // the handshake was completed once
+	dialEnded   bool // the context of its dial ended before that
 	gone        bool // out of the flow table
+	unaccepted  bool // the listener was closed as the handshake was completed
 	released    bool // closed by the application
 	sendErr     error
 	lingerUntil time.Duration
@@ -73,10 +77,12 @@ const (
 
 // newConn makes a connection with the tuple that local and remote make, on p.
 func (h *Host) newConn(local, remote netip.AddrPort, p path, o *TCPOptions) *TCPConn {
-	c := &TCPConn{host: h, path: p, home: p.q, linger: -1}
+	c := &TCPConn{host: h, path: p, linger: -1, reusePort: o.ReusePort}
+	c.home.Store(p.q)
 	c.key = h.tupleOf(local, remote, p.iface)
 	c.config = h.tcpConfig(o)
 	c.rq.init(c.config.RcvBuf)
+	c.rq.fixed = c.config.RcvBufAuto == 0
 	c.wq.init(c)
 	if c.tos, c.ttl = o.TOS&^ecnMask, o.TTL; p.dst.Is6() {
 		c.tos, c.ttl = o.TrafficClass&^ecnMask, o.HopLimit
@@ -115,19 +121,7 @@ func (c *TCPConn) setPath() {
 // init is what the state machine of a connection begins with.
 func (c *TCPConn) init(now time.Duration) tcp.Init {
 	c.mtu = int32(c.path.mtu())
-	mss := int(c.mtu) - int(c.hdrLen) + header.EthernetLen - header.TCPMinLen
-	var assume uint16
-	if c.path.dst.Is6() {
-		assume = 1220
-	}
-	return tcp.Init{
-		ISS:      tcp.ISS(&c.host.secret, c.LocalAddr(), c.RemoteAddr(), now),
-		TSOffset: tcp.TSOffset(&c.host.secret, netip.AddrPortFrom(fromAddr(c.key.local), 0), netip.AddrPortFrom(fromAddr(c.key.remote), 0)),
-		RcvMSS:   uint16(min(mss, 65535)),
-		SndMSS:   uint16(min(mss, 65535)),
-		// Of a peer that states none (RFC 9293 section 3.7.1).
-		AssumeMSS: assume,
-	}
+	return c.path.tcpInit(&c.host.secret, tcp.ISS(&c.host.secret, c.LocalAddr(), c.RemoteAddr(), now))
 }
 
 // LocalAddr is the connection's own address.
@@ -139,7 +133,7 @@ func (c *TCPConn) RemoteAddr() netip.AddrPort { return c.addrPort(c.key.remote, 
 func (c *TCPConn) addrPort(a addr, port uint16) netip.AddrPort {
 	ip := fromAddr(a)
 	if c.key.scope != 0 {
-		ip = ip.WithZone(c.home.iface.name)
+		ip = ip.WithZone(c.home.Load().iface.name)
 	}
 	return netip.AddrPortFrom(ip, port)
 }
@@ -147,7 +141,7 @@ func (c *TCPConn) addrPort(a addr, port uint16) netip.AddrPort {
 // pollOnce lets a goroutine that waits for the connection do the poller's work,
 // or lets others run.
 func (c *TCPConn) pollOnce() {
-	if c.home.poll() == 0 {
+	if c.home.Load().poll() == 0 {
 		runtime.Gosched()
 	}
 }
@@ -184,7 +178,7 @@ func (c *TCPConn) events(ev tcp.Events, now time.Duration) {
 	if ev.Has(tcp.Writable) {
 		c.wq.wake()
 	}
-	if ev.Has(tcp.EOF) {
+	if ev.Has(tcp.EOF) && !defect.On(defect.HalfCloseLost) {
 		c.rq.finish(errEOF)
 	}
 	if errno := c.core.Err(); ev.Has(tcp.Reset|tcp.Failed) && errno != 0 { // 0: both sides had finished
@@ -204,7 +198,15 @@ func (c *TCPConn) fail(err error) {
 			c.host.count.resets.Add(1)
 		}
 	}
+	if defect.On(defect.ResetIsEOF) {
+		err = errEOF
+	}
 	c.rq.finish(err)
+	if defect.On(defect.ResetDropsData) {
+		c.rq.mu.Lock()
+		c.rq.discard()
+		c.rq.mu.Unlock()
+	}
 	c.wq.wake()
 }
 
@@ -279,9 +281,6 @@ func (c *TCPConn) leave(tw *timeWait) {
 	} else if c.listener == nil {
 		h.count.openFails.Add(1)
 	}
-	if c.listener != nil {
-		c.listener.forget(c)
-	}
 	if c.sendErr == nil {
 		c.sendErr = errBrokenPipe
 	}
@@ -297,6 +296,11 @@ func (c *TCPConn) leave(tw *timeWait) {
 func (c *TCPConn) abort(err error) {
 	c.lock()
 	defer c.unlock()
+	c.abortLocked(err, c.host.now())
+}
+
+// abortLocked is abort with the lock held.
+func (c *TCPConn) abortLocked(err error, now time.Duration) {
 	if err == ErrClosed {
 		c.release()
 	}
@@ -304,7 +308,6 @@ func (c *TCPConn) abort(err error) {
 		return
 	}
 	c.fail(err)
-	now := c.host.now()
 	c.core.Abort(now)
 	c.output(now)
 }
@@ -337,7 +340,7 @@ func (c *TCPConn) Info() TCPInfo {
 	i := TCPInfo{Local: c.LocalAddr(), Remote: c.RemoteAddr(), Interface: c.path.iface.name, Info: c.core.Info()}
 	c.unlock()
 	c.rq.mu.Lock()
-	i.Received = c.rq.bytes
+	i.Received = int(c.rq.bytes)
 	c.rq.mu.Unlock()
 	return i
 }

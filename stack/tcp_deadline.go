@@ -1,6 +1,10 @@
 package stack
 
-import "time"
+import (
+	"time"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
+)
 
 // deadlines: SetReadDeadline with a time in the past, and with none, is what
 // net/http does on every request, so both must cost nothing: no timer is
@@ -49,8 +53,8 @@ func (c *TCPConn) SetReadDeadline(t time.Time) error {
 		r.mu.Unlock()
 		return ErrClosed
 	}
-	r.deadline, r.expired = when, past
-	if past {
+	r.deadline, r.expired = when, past || r.expired && t.IsZero() && defect.On(defect.ReadDeadlineStays)
+	if past && !defect.On(defect.PendingReadSleepsOn) {
 		r.wake()
 	} else if when != Never {
 		c.host.arm(&r.timer, when)
@@ -82,6 +86,9 @@ func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 	w := &c.wq
 	if w.closed {
 		return ErrClosed
+	}
+	if defect.On(defect.WriteDeadlineIgnored) {
+		return nil
 	}
 	w.deadline, w.expired = when, past
 	if past {

@@ -4,12 +4,17 @@ import (
 	"context"
 	"net/netip"
 	"syscall"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
 )
 
 // DialTCP connects to raddr from laddr, whose zero address or port is chosen.
 // It waits until the peer has answered or ctx ends. Errors are those of
 // connect(2) as syscall.Errno, ctx's as they are, and ErrClosed.
 func (h *Host) DialTCP(ctx context.Context, laddr, raddr netip.AddrPort, o TCPOptions) (*TCPConn, error) {
+	if defect.On(defect.ContextIgnored) {
+		ctx = context.Background()
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -21,7 +26,7 @@ func (h *Host) DialTCP(ctx context.Context, laddr, raddr netip.AddrPort, o TCPOp
 		stop := context.AfterFunc(ctx, func() {
 			c.lock()
 			if !c.established && c.sendErr == nil {
-				c.sendErr = ctx.Err()
+				c.dialEnded, c.sendErr = true, ctx.Err()
 				c.wq.wake()
 			}
 			c.unlock()
@@ -29,7 +34,9 @@ func (h *Host) DialTCP(ctx context.Context, laddr, raddr netip.AddrPort, o TCPOp
 		defer stop()
 	}
 	if err := c.awaitConnect(); err != nil {
-		c.abort(ErrClosed)
+		if !defect.On(defect.EndedDialLeaks) {
+			c.abort(ErrClosed)
+		}
 		return nil, err
 	}
 	return c, nil
@@ -52,7 +59,7 @@ func (c *TCPConn) awaitConnect() error {
 		c.wq.wait()
 	}
 	// An error after the handshake is the first Read's or Write's.
-	if c.established {
+	if c.established && !c.dialEnded {
 		return nil
 	}
 	return c.sendErr
@@ -166,7 +173,8 @@ func (h *Host) dialFrom(p path, port uint16, remote netip.AddrPort, o *TCPOption
 		if !use(port) {
 			return nil, syscall.EADDRINUSE
 		}
-	} else if !h.ports.pickFor(&k, use) {
+	} else if near, tries := p.portsOf(remote, use); !h.ports.pickFor(&k, 1+uint8(p.q.index), tries, near) &&
+		!h.ports.pickFor(&k, 0, numEphemeral, use) {
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	h.count.activeOpens.Add(1)

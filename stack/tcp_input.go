@@ -19,7 +19,7 @@ func (q *queue) receiveTCP(p *nic.Packet, k *tuple, sum uint16, now time.Duratio
 		return
 	}
 	if p.Checksum == nic.ChecksumNone {
-		if header.Checksum(b, sum) != 0xffff && !(q.iface.offloads.Has(nic.RxBarePartial) && header.TCP(b).Checksum() == sum) {
+		if !q.checksumOK(b, sum) {
 			h.drop(p, DropTCPChecksum)
 			return
 		}
@@ -27,8 +27,9 @@ func (q *queue) receiveTCP(p *nic.Packet, k *tuple, sum uint16, now time.Duratio
 	}
 	k.withPorts(b)
 	if c := q.cur; c != nil {
+		q.endSegments(now) // which p does not continue
 		if c.key == *k && !c.gone {
-			c.input(p, now)
+			q.segment(p, now)
 			return
 		}
 		q.endRun(now)
@@ -44,7 +45,7 @@ func (q *queue) receiveTCP(p *nic.Packet, k *tuple, sum uint16, now time.Duratio
 		if q.cur.pending.Load()&pendingInput != 0 { // what came before p is first
 			q.cur.work(q.cur.pending.Swap(0))
 		}
-		q.cur.input(p, now)
+		q.segment(p, now)
 		return
 	}
 	switch {
@@ -54,6 +55,21 @@ func (q *queue) receiveTCP(p *nic.Packet, k *tuple, sum uint16, now time.Duratio
 		q.receiveTimeWait(p, f, now)
 	default:
 		f.conn.pushBacklog(p)
+	}
+}
+
+// checksumOK reports whether the checksum of a segment is right; sum is that of
+// its pseudo-header.
+func (q *queue) checksumOK(b []byte, sum uint16) bool {
+	return q.iface.offloads.Has(nic.RxBarePartial) && header.TCP(b).Checksum() == sum ||
+		header.Checksum(b, sum) == 0xffff
+}
+
+// segment takes a segment of q.cur: at once, or together with those that
+// continue it.
+func (q *queue) segment(p *nic.Packet, now time.Duration) {
+	if !q.beginRun(p) {
+		q.cur.input(p, now)
 	}
 }
 
@@ -95,6 +111,9 @@ func (c *TCPConn) input(p *nic.Packet, now time.Duration) {
 // inputSegment is input of a segment in one part, whose payload begins hdrLen
 // bytes into p.
 func (c *TCPConn) inputSegment(p *nic.Packet, seg *tcp.Segment, hdrLen int, now time.Duration) {
+	if c.host.memory.Full() {
+		c.refuse(seg)
+	}
 	r := c.core.Input(seg, now)
 	if r.Events.Has(tcp.Readable | tcp.Reassembled) {
 		p = c.keep(p, hdrLen, r)
@@ -139,7 +158,8 @@ func (c *TCPConn) keep(p *nic.Packet, hdrLen int, r tcp.Result) *nic.Packet {
 			c.core.Consume(len(b))
 		}
 	}
-	free := q.free()
+	q.account(&c.host.memory)
+	free := q.free(&c.host.memory)
 	c.woke = q.wake() || c.woke
 	q.mu.Unlock()
 	c.core.SetRcvSpace(free)
@@ -162,6 +182,9 @@ func (q *queue) receiveUnknown(p *nic.Packet, k *tuple, old *flow, now time.Dura
 		q.host.drop(p, DropMartian)
 		return
 	}
+	if q.receiveHalfOpen(p, k, &seg, now) {
+		return
+	}
 	if l := q.host.listeners.lookup(k); l != nil {
 		switch tcp.CheckListen(&seg) {
 		case tcp.ListenSYN:
@@ -171,6 +194,10 @@ func (q *queue) receiveUnknown(p *nic.Packet, k *tuple, old *flow, now time.Dura
 		case tcp.ListenDrop:
 			p.Release()
 			return
+		case tcp.ListenReset:
+			if l.receiveCookie(q, p, k, &seg, now) {
+				return
+			}
 		}
 	}
 	q.host.count.drops[DropNoPort].Add(1)
@@ -199,18 +226,20 @@ func (i *Interface) forged(src netip.Addr) bool { return !i.loopback && i.host.i
 // sendSegment sends a segment without data that belongs to no connection, back
 // to where k came from.
 func (h *Host) sendSegment(q *queue, k *tuple, seg *tcp.Segment, now time.Duration) {
-	local, remote := fromAddr(k.local), fromAddr(k.remote)
-	if k.scope != 0 {
-		remote = remote.WithZone(q.iface.name)
-	}
-	pa, err := h.findPath(remote, local, uint64(q.index))
+	pa, err := h.pathBack(q, k)
 	if err != nil {
 		h.count.drops[DropNoRoute].Add(1)
 		return
 	}
+	h.sendSegmentOn(&pa, k, seg, defaultTTL, 0, now)
+}
+
+// sendSegmentOn is sendSegment on a path that is known, with the time to live and
+// type of service given.
+func (h *Host) sendSegmentOn(pa *path, k *tuple, seg *tcp.Segment, ttl, tos uint8, now time.Duration) {
 	optLen := seg.Options.Len()
 	var hdr [header.EthernetLen + header.IPv6Len]byte
-	n := pa.header(hdr[:], header.ProtoTCP, 64, 0)
+	n := pa.header(hdr[:], header.ProtoTCP, ttl, tos)
 	p := pa.q.dev.Alloc(n + header.TCPMinLen + optLen)
 	if p == nil {
 		h.count.drops[DropNoBuffer].Add(1)

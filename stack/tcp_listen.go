@@ -1,13 +1,13 @@
 package stack
 
 import (
-	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
+	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/stack/tcp"
 )
 
@@ -19,6 +19,7 @@ type ListenOptions struct {
 	Backlog   int        // connections that are not accepted yet; default 4096
 	V6Only    bool       // "::" takes no IPv4
 	ReusePort bool       // others with ReusePort may listen at the same address
+	FreeBind  bool       // the address need not be the host's, yet
 	TCP       TCPOptions // of accepted connections
 }
 
@@ -31,10 +32,12 @@ type TCPListener struct {
 	opts   ListenOptions
 	config *tcp.Config
 
+	draining atomic.Bool // SYNs are dropped: see Drain
+	halfOpen int         // on the SYN queue, whose mutex it is under
+
 	mu       sync.Mutex
 	cond     sync.Cond
-	queue    []*TCPConn            // established, not accepted
-	opening  map[*TCPConn]struct{} // SYN received
+	queue    []*TCPConn // established, not accepted
 	closed   bool
 	dead     error // why nobody will connect any more
 	expired  bool
@@ -78,17 +81,33 @@ func (t *listenTable) add(l *TCPListener) error {
 	m := *t.snap.Load()
 	free := func(b binding) bool {
 		for o, ls := range m {
-			if o.conflicts(b) && !(l.opts.ReusePort && ls[0].opts.ReusePort) {
+			if o.conflicts(b) && (!(l.opts.ReusePort && ls[0].opts.ReusePort) || defect.On(defect.ReusePortIgnored)) {
 				return false
 			}
 		}
 		return true
+	}
+	if l.bind.port != 0 && !defect.On(defect.DialledPortShared) && l.host.dialledFrom(l.bind, l.opts.ReusePort) {
+		return syscall.EADDRINUSE
 	}
 	if err := l.host.ports.bind(&l.bind, free); err != nil {
 		return err
 	}
 	t.change(l.bind, append(append([]*TCPListener(nil), m[l.bind]...), l))
 	return nil
+}
+
+// dialledFrom reports whether a connection was dialled from an address and port
+// that b covers; with reuse, one that does not share them. As in Linux, those of
+// accepted connections do not count.
+func (h *Host) dialledFrom(b binding, reuse bool) bool {
+	found := false
+	h.flows.all(func(f *flow) {
+		c := f.conn
+		found = found || c != nil && c.listener == nil && !(reuse && c.reusePort) &&
+			b.conflicts(binding{addr: f.key.local, port: f.key.localPort})
+	})
+	return found
 }
 
 func (t *listenTable) remove(l *TCPListener) {
@@ -143,11 +162,11 @@ func (h *Host) ListenTCP(laddr netip.AddrPort, o ListenOptions) (*TCPListener, e
 		return nil, ErrClosed
 	}
 	b, err := h.bindAddr(laddr, o.V6Only)
-	if err != nil {
+	if err != nil && !o.FreeBind {
 		return nil, err
 	}
 	setDefault(&o.Backlog, defaultBacklog)
-	l := &TCPListener{host: h, bind: b, opts: o, opening: make(map[*TCPConn]struct{})}
+	l := &TCPListener{host: h, bind: b, opts: o}
 	l.cond.L = &l.mu
 	l.config = h.tcpConfig(&o.TCP)
 	if err := h.listeners.add(l); err != nil {
@@ -167,81 +186,6 @@ func (h *Host) ListenTCP(laddr netip.AddrPort, o ListenOptions) (*TCPListener, e
 
 // Addr is the address that the listener is bound to.
 func (l *TCPListener) Addr() netip.AddrPort { return l.addr }
-
-// receiveSYN opens a connection for a SYN, in the place of the TIME-WAIT record
-// old if that is not nil.
-func (l *TCPListener) receiveSYN(q *queue, k *tuple, seg *tcp.Segment, old *flow, now time.Duration) {
-	h := l.host
-	l.mu.Lock()
-	full := l.closed || len(l.queue)+len(l.opening) >= l.opts.Backlog
-	l.mu.Unlock()
-	if full {
-		h.count.drops[DropListenOverflow].Add(1)
-		return
-	}
-	if h.sockets.Load() >= int64(h.cfg.MaxConnections) {
-		h.count.drops[DropFlow].Add(1)
-		return
-	}
-	local, remote := fromAddr(k.local), fromAddr(k.remote)
-	if k.scope != 0 {
-		remote = remote.WithZone(q.iface.name)
-		local = local.WithZone(q.iface.name)
-	}
-	p, err := h.findPath(remote, local.WithZone(""), uint64(q.index))
-	if err != nil {
-		h.count.drops[DropNoRoute].Add(1)
-		return
-	}
-	c := h.newConn(netip.AddrPortFrom(local, k.localPort), netip.AddrPortFrom(remote, k.remotePort), p, &l.opts.TCP)
-	c.listener = l
-	init := c.init(now)
-	if old != nil {
-		init.ISS = old.timeWait.core.NextISS(init.ISS)
-	}
-	c.lock()
-	c.core.Accept(c.config, init, seg, now)
-	if !h.flows.insert(&flow{key: c.key, conn: c}, old) {
-		c.core.Release()
-		c.gone = true
-		c.unlock()
-		return
-	}
-	h.connNew(c)
-	if old != nil {
-		h.twList.replaced(old.timeWait)
-	}
-	l.mu.Lock()
-	closed := l.closed
-	l.opening[c] = struct{}{}
-	l.mu.Unlock()
-	c.output(now)
-	c.unlock()
-	if closed {
-		c.abort(ErrClosed)
-	}
-}
-
-// push puts a connection whose handshake is complete on the accept queue. The
-// connection's lock is held.
-func (l *TCPListener) push(c *TCPConn) {
-	l.host.count.passiveOpens.Add(1)
-	l.mu.Lock()
-	delete(l.opening, c)
-	if !l.closed {
-		l.queue = append(l.queue, c)
-		l.cond.Signal()
-	}
-	l.mu.Unlock()
-}
-
-// forget takes a connection that ended before its handshake was complete off
-// the books. One on the queue stays there: Accept returns it with its error.
-func (l *TCPListener) forget(c *TCPConn) {
-	l.mu.Lock()
-	delete(l.opening, c)
-	l.mu.Unlock()
-}
 
 // Accept returns the next connection. It waits for one, until the deadline.
 func (l *TCPListener) Accept() (*TCPConn, error) {
@@ -304,6 +248,9 @@ func (l *TCPListener) SetDeadline(t time.Time) error {
 		l.deadline.Stop()
 		l.deadline = nil
 	}
+	if defect.On(defect.AcceptDeadlineOff) {
+		return nil
+	}
 	l.expired = false
 	if t.IsZero() {
 		return nil
@@ -339,16 +286,18 @@ func (l *TCPListener) Close() error {
 	if l.deadline != nil {
 		l.deadline.Stop()
 	}
-	opening := slices.SortedFunc(maps.Keys(l.opening), func(a, b *TCPConn) int { // so that a simulation can be replayed
-		return a.RemoteAddr().Compare(b.RemoteAddr())
-	})
-	conns := append(l.queue, opening...)
+	conns := l.queue
 	l.queue = nil
-	l.cond.Broadcast()
+	if !defect.On(defect.AcceptHangs) {
+		l.cond.Broadcast()
+	}
 	l.mu.Unlock()
 	l.host.listeners.remove(l)
+	l.host.synq.drop(l)
 	for _, c := range conns {
-		c.abort(ErrClosed)
+		if !defect.On(defect.BacklogLeaks) {
+			c.abort(ErrClosed)
+		}
 	}
 	return nil
 }

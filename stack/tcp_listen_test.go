@@ -203,12 +203,20 @@ func TestHalfOpenConnectionsEnd(t *testing.T) {
 	for i := range 20 {
 		l.inject(l.segment(netip.AddrPortFrom(ip4Peer, uint16(1000+i)), addrPort("10.0.0.1:80"), tcp.Segment{Flags: syn, Seq: 1}))
 	}
-	require.Len(t, l.take(), 10)
-	require.EqualValues(t, 10, l.drops(DropListenOverflow))
-	l.sleep(5 * time.Minute)
-	require.Zero(t, l.host.Stats().TCP.Connections)
-	require.Empty(t, ln.opening)
+	require.Len(t, l.take(), 20)
+	require.Equal(t, 20, l.host.Stats().TCP.Connections)
+	l.sleep(62 * time.Second)
+	require.Len(t, l.take(), 5*20)
+	require.Equal(t, 20, l.host.Stats().TCP.HalfOpen)
+	l.sleep(5 * time.Second)
+	l.quiet()
+	st := l.host.Stats().TCP
+	require.Zero(t, st.Connections)
+	require.EqualValues(t, 20, st.SYNTimeouts)
+	require.EqualValues(t, 20, st.SYNs)
+	require.Zero(t, ln.halfOpen)
 	require.Empty(t, l.host.ended.set)
-	l.take()
+	l.host.wheel.Stop(&l.iface.neighTime)
+	require.Zero(t, l.host.Timers())
 	l.accept(ln, addrPort("10.0.0.2:7"))
 }

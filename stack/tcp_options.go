@@ -26,8 +26,8 @@ const (
 type TCPOptions struct {
 	Delay       bool // the Nagle algorithm is on; off by default, as in package net
 	KeepAlive   KeepAlive
-	RcvBuf      int           // receive buffer, bytes
-	SndBuf      int           // send buffer, bytes
+	RcvBuf      int           // receive buffer, bytes, which does not grow then
+	SndBuf      int           // send buffer, bytes, which does not grow then
 	UserTimeout time.Duration // how long data may stay unacknowledged (RFC 5482)
 
 	// TOS is the type of service byte over IPv4, TrafficClass that over IPv6:
@@ -68,12 +68,13 @@ func (h *Host) makeTCPConfig(o *TCPOptions) *tcp.Config {
 	c := tcp.DefaultConfig()
 	c.Pool = h.chunks
 	// A window below the unit of the window scale could not be stated.
-	c.SndBuf, c.RcvBuf, c.RcvBufMax = d.SndBuf, max(d.RcvBuf, minBuffer), maxRcvBuf
+	c.RcvBuf, c.RcvBufAuto, c.RcvBufMax = max(d.RcvBuf, minBuffer), d.RcvBufMax, maxRcvBuf
+	c.SndBuf, c.SndBufMax = d.SndBuf, d.SndBufMax
 	if o.SndBuf > 0 {
-		c.SndBuf = max(o.SndBuf, minBuffer)
+		c.SndBuf, c.SndBufMax = max(o.SndBuf, minBuffer), 0
 	}
 	if o.RcvBuf > 0 {
-		c.RcvBuf = min(max(o.RcvBuf, minBuffer), maxRcvBuf)
+		c.RcvBuf, c.RcvBufAuto = min(max(o.RcvBuf, minBuffer), maxRcvBuf), 0
 	}
 	c.NoDelay = !o.Delay
 	c.UserTimeout = o.UserTimeout

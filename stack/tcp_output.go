@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"encoding/binary"
 	"time"
 
 	"github.com/fastnet-go/fastnet/nic"
@@ -23,9 +22,9 @@ func (c *TCPConn) output(now time.Duration) {
 		c.mtu = int32(m)
 		c.core.SetMSS(m - int(c.hdrLen) + header.EthernetLen - header.TCPMinLen)
 	}
-	c.syncWindow()
+	c.syncWindow(now)
 	q := c.path.q
-	limit := c.maxPayload()
+	limit, tso := c.maxPayload()
 	n := 0
 	var seg tcp.Segment
 	for {
@@ -35,6 +34,17 @@ func (c *TCPConn) output(now time.Duration) {
 		}
 		if !c.core.Next(&seg, limit, now) {
 			break
+		}
+		if seg.Len > seg.SegSize && !tso {
+			if n > 0 {
+				c.send(n, now)
+				n = 0
+			}
+			if !c.sendCut(&seg, now) {
+				q.stall(c)
+				break
+			}
+			continue
 		}
 		p := c.build(&seg)
 		if p == nil {
@@ -62,26 +72,32 @@ func (c *TCPConn) output(now time.Duration) {
 }
 
 // send passes the first n packets of the batch on.
-func (c *TCPConn) send(n int, now time.Duration) {
-	if err := c.path.send(c.batch[:n], now); err != nil {
+func (c *TCPConn) send(n int, now time.Duration) { c.sendAll(c.batch[:n], now) }
+
+// sendAll passes packets on, and clears pkts.
+func (c *TCPConn) sendAll(pkts []*nic.Packet, now time.Duration) {
+	if err := c.path.send(pkts, now); err != nil {
 		c.events(c.core.SoftError(errHostUnreachable), now)
 	}
-	clear(c.batch[:n])
+	clear(pkts)
 }
 
-// maxPayload is the most data a frame may have: that of one segment, unless the
-// device segments.
-func (c *TCPConn) maxPayload() int {
+// maxPayload is the most data that a segment may have, and whether the device
+// makes packets of it.
+func (c *TCPConn) maxPayload() (limit int, tso bool) {
 	i := c.path.iface
-	tso := nic.TSO4
+	offload := nic.TSO4
 	if c.path.dst.Is6() {
-		tso = nic.TSO6
+		offload = nic.TSO6
 	}
-	if !i.offloads.Has(tso) {
-		return c.core.MSS()
+	if c.path.q.apart {
+		return c.core.MSS(), false
+	}
+	if !i.offloads.Has(offload) {
+		return maxCut * c.core.MSS(), false
 	}
 	// The IP length is of 16 bits, and the device has its own limit.
-	return min(i.maxSend-int(c.hdrLen), 65535-header.IPv6Len) - header.TCPMaxLen
+	return min(i.maxSend-int(c.hdrLen), 65535-header.IPv6Len) - header.TCPMaxLen, true
 }
 
 // reroute looks the path up again after the routing table has changed. A
@@ -118,13 +134,7 @@ func (c *TCPConn) build(seg *tcp.Segment) *nic.Packet {
 	copy(b, c.hdr[:hl])
 	ip := b[header.EthernetLen:hl]
 	length := tl + seg.Len
-	if len(ip) == header.IPv4MinLen {
-		total := header.IPv4MinLen + length
-		binary.BigEndian.PutUint16(ip[2:], uint16(total))
-		binary.BigEndian.PutUint16(ip[10:], ^add16(c.ipSum, uint16(total)))
-	} else {
-		binary.BigEndian.PutUint16(ip[4:], uint16(length))
-	}
+	c.setLength(ip, length)
 	t := b[hl:]
 	putSegment(t, &c.key, seg, optLen)
 	pseudo := add16(c.pseudo, uint16(length))
@@ -142,13 +152,17 @@ func (c *TCPConn) build(seg *tcp.Segment) *nic.Packet {
 			p.HeaderLen = uint16(hl + tl)
 		}
 		if seg.Len > 0 {
-			c.copyPayload(p, seg)
+			var g gather
+			g.init(c, seg)
+			g.copy(p, seg.Len)
 		}
 		return p
 	}
 	sum := header.Checksum(t, pseudo)
 	if seg.Len > 0 {
-		sum = add16(sum, c.copyPayload(p, seg))
+		var g gather
+		g.init(c, seg)
+		sum = add16(sum, g.copySum(p, seg.Len))
 	}
 	header.TCP(t).SetChecksum(^sum)
 	return p
@@ -158,29 +172,4 @@ func (c *TCPConn) build(seg *tcp.Segment) *nic.Packet {
 func add16(a, b uint16) uint16 {
 	s := uint32(a) + uint32(b)
 	return uint16(s>>16 + s&0xffff)
-}
-
-// copyPayload copies a segment's data behind the headers, on into the further
-// parts of a chain, and returns its sum. The headers are of even length.
-func (c *TCPConn) copyPayload(p *nic.Packet, seg *tcp.Segment) uint16 {
-	var bufs [8][]byte
-	offload := p.Checksum == nic.ChecksumPartial
-	sum, done := uint16(0), 0
-	for i := range c.core.Slices(seg, &bufs) {
-		for src := bufs[i]; len(src) > 0; {
-			if p.Tailroom() == 0 {
-				p = p.Next()
-			}
-			n := min(len(src), p.Tailroom())
-			dst := p.Extend(n)
-			if offload {
-				copy(dst, src)
-			} else {
-				sum = header.Combine(sum, header.CopyChecksum(dst, src[:n], 0), done)
-			}
-			done += n
-			src = src[n:]
-		}
-	}
-	return sum
 }

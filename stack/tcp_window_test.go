@@ -239,7 +239,7 @@ func TestInterfaceMTUChanges(t *testing.T) {
 	l := newLab(t, wire.Config{})
 	dev := &mtuDevice{Port: l.wire.Port(0), mtu: 1500}
 	h := NewHost(Config{Clock: func() time.Duration { return l.now }})
-	i, err := h.Attach(dev, InterfaceConfig{Name: "eth0", Addrs: l.iface.addrs[:2]})
+	i, err := h.Attach(dev, InterfaceConfig{Name: "eth0", Addrs: l.iface.addresses()[:2]})
 	require.NoError(t, err)
 	require.NoError(t, l.host.Close())
 	dev.Notify(i.setLink)

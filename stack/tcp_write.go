@@ -2,10 +2,12 @@ package stack
 
 import (
 	"io"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/stack/timer"
 )
 
@@ -18,7 +20,7 @@ var errEOF = io.EOF
 type writeQueue struct {
 	cond     sync.Cond
 	conn     *TCPConn
-	waiting  int
+	waiting  int32
 	writing  bool // a Write waits for room: another must not come between its bytes
 	shut     bool // CloseWrite or Close was called
 	closed   bool // Close was called
@@ -57,7 +59,7 @@ func (w *writeQueue) status() error {
 			return w.conn.sendErr
 		}
 		return w.conn.once(w.conn.sendErr, errBrokenPipe)
-	case w.shut:
+	case w.shut, defect.On(defect.FirstWriteFails) && w.conn.rq.end == errEOF:
 		return errBrokenPipe
 	}
 	return nil
@@ -66,6 +68,9 @@ func (w *writeQueue) status() error {
 // once returns err the first time that a call reports why the connection ended,
 // and then after that: as in Linux, Read and Write share one report.
 func (c *TCPConn) once(err, then error) error {
+	if defect.On(defect.ResetIsTold) {
+		return err
+	}
 	if err == errEOF || err == errBrokenPipe || err == ErrClosed || !c.reported.Swap(true) {
 		return err
 	}
@@ -89,6 +94,16 @@ func (c *TCPConn) Write(b []byte) (int, error) {
 func (c *TCPConn) WriteBuffers(bufs [][]byte) (int64, error) {
 	c.lock()
 	defer c.unlock()
+	if !slices.ContainsFunc(bufs, func(b []byte) bool { return len(b) > 0 }) {
+		// Package net makes no system call, which could fail, for no bytes.
+		switch {
+		case c.wq.closed:
+			return 0, ErrClosed
+		case c.wq.expired:
+			return 0, errDeadline
+		}
+		return 0, nil
+	}
 	if err := c.wq.turn(); err != nil {
 		return 0, err
 	}

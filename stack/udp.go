@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/stack/header"
 	"github.com/fastnet-go/fastnet/stack/timer"
@@ -19,6 +20,7 @@ const defaultUDPBuffer = 212992
 type UDPOptions struct {
 	V6Only    bool // "::" takes no IPv4
 	ReusePort bool // others with ReusePort may be bound to the same address
+	FreeBind  bool // the address need not be the host's, yet
 	RcvBuf    int  // bytes of datagrams that wait for a read; default 208 KiB
 	SndBuf    int  // accepted for symmetry: datagrams are never held back
 
@@ -155,7 +157,7 @@ func (h *Host) newUDP(laddr netip.AddrPort, o UDPOptions) (*UDPConn, error) {
 		return nil, ErrClosed
 	}
 	b, err := h.bindAddr(laddr, o.V6Only)
-	if err != nil {
+	if err != nil && !o.FreeBind {
 		return nil, err
 	}
 	setDefault(&o.RcvBuf, defaultUDPBuffer)
@@ -230,6 +232,10 @@ const datagramCost = 512
 func (u *UDPConn) push(p *nic.Packet, from netip.AddrPort, info *DatagramInfo) {
 	h := u.host
 	size := p.BufferSize()
+	if defect.On(defect.EmptyDatagramLost) && p.Len() == 0 {
+		h.drop(p, DropReceiveBuffer)
+		return
+	}
 	u.mu.Lock()
 	if u.closed || u.n > 0 && u.bytes+p.Len()+datagramCost > u.limit {
 		closed := u.closed
@@ -277,6 +283,25 @@ func (u *UDPConn) ReadFrom(b []byte) (n, full int, from netip.AddrPort, err erro
 	return u.read(b, nil)
 }
 
+// Read reads a datagram. Into no buffer it reads none, as package net.
+func (u *UDPConn) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, u.open()
+	}
+	n, _, _, err := u.read(b, nil)
+	return n, err
+}
+
+// open is ErrClosed once the socket is closed.
+func (u *UDPConn) open() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
 // read is ReadFrom that also tells what came with the datagram, unless info is
 // nil.
 func (u *UDPConn) read(b []byte, info *DatagramInfo) (n, full int, from netip.AddrPort, err error) {
@@ -304,6 +329,9 @@ func (u *UDPConn) read(b []byte, info *DatagramInfo) (n, full int, from netip.Ad
 			u.mu.Unlock()
 			n = copy(b, d.p.Bytes())
 			full = d.p.Len()
+			if defect.On(defect.TruncationTooMuch) {
+				n = full
+			}
 			d.p.Release()
 			if info != nil {
 				*info = d.info

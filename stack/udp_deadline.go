@@ -1,6 +1,10 @@
 package stack
 
-import "time"
+import (
+	"time"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
+)
 
 // SetDeadline sets both deadlines.
 func (u *UDPConn) SetDeadline(t time.Time) error {
@@ -18,6 +22,9 @@ func (u *UDPConn) SetReadDeadline(t time.Time) error {
 	defer u.mu.Unlock()
 	if u.closed {
 		return ErrClosed
+	}
+	if defect.On(defect.DatagramDeadlineOff) {
+		return nil
 	}
 	u.deadline, u.expired = when, past
 	if past {

@@ -1,10 +1,13 @@
 package stack
 
 import (
+	"errors"
 	"net/netip"
+	"runtime"
 	"syscall"
 	"time"
 
+	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/stack/header"
 )
 
@@ -41,11 +44,39 @@ func (u *UDPConn) status() error {
 	return nil
 }
 
+// errNoBuffer is that the device has no buffer for a datagram.
+var errNoBuffer = errors.New("no buffer")
+
+// sendTries is how often a datagram waits for a buffer.
+const sendTries = 64
+
 // send sends a datagram. o is what differs from the socket's options, if
 // anything does.
+//
+// A sender that is faster than the device, or than the loopback interface's other
+// end, waits a little: Linux makes it wait for its send buffer. Then the datagram is
+// lost without an error, as it is in Linux where a device's queue is full
+// (send(2), ENOBUFS).
 func (u *UDPConn) send(b []byte, dst netip.AddrPort, o *SendOptions) (int, error) {
+	for range sendTries {
+		if n, err := u.trySend(b, dst, o); err != errNoBuffer {
+			return n, err
+		}
+		if q := u.home.Load(); q == nil || q.poll() == 0 {
+			runtime.Gosched()
+		}
+	}
+	u.host.count.drops[DropNoBuffer].Add(1)
+	return len(b), nil
+}
+
+// trySend is send without waiting: its error is errNoBuffer then.
+func (u *UDPConn) trySend(b []byte, dst netip.AddrPort, o *SendOptions) (int, error) {
 	if err := u.status(); err != nil {
 		return 0, err
+	}
+	if defect.On(defect.MessageTooLong) && len(b) > maxDatagram4 {
+		return len(b), nil
 	}
 	h := u.host
 	now := h.now()
@@ -87,8 +118,11 @@ func (u *UDPConn) send(b []byte, dst netip.AddrPort, o *SendOptions) (int, error
 		group = true
 	}
 	u.mark(p, o)
-	h.count.udpOut.Add(1)
 	n, err := u.sendOn(p, b, dst.Port(), now)
+	if err == errNoBuffer {
+		return 0, err
+	}
+	h.count.udpOut.Add(1)
 	if group && err == nil && u.loops(p) {
 		loop := *p
 		loop.iface, loop.q, loop.entry = h.loop, h.loop.queues[0], nil
@@ -104,7 +138,11 @@ func (u *UDPConn) sendOn(p *path, b []byte, dstPort uint16, now time.Duration) (
 	if p.dst.Is6() {
 		hl = header.EthernetLen + header.IPv6Len
 	}
-	if hl-header.EthernetLen+header.UDPLen+len(b) > p.mtu() {
+	size := hl - header.EthernetLen + header.UDPLen + len(b)
+	if size > leastMTU(p.dst) && !p.iface.loopback {
+		u.noteLarge(p, dstPort, min(size, p.mtu()), now)
+	}
+	if size > p.mtu() {
 		return u.fragment(p, b, dstPort, now)
 	}
 	pkt := p.q.dev.Alloc(hl + header.UDPLen + len(b))
@@ -112,8 +150,7 @@ func (u *UDPConn) sendOn(p *path, b []byte, dstPort uint16, now time.Duration) (
 		if pkt != nil {
 			pkt.Release()
 		}
-		u.host.count.drops[DropNoBuffer].Add(1)
-		return 0, syscall.ENOBUFS
+		return 0, errNoBuffer
 	}
 	f := pkt.Extend(hl + header.UDPLen + len(b))
 	p.header(f, header.ProtoUDP, p.ttl(), p.tos)

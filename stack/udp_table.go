@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
 )
 
 // udpTable finds UDP sockets. Look-ups read a snapshot.
@@ -31,6 +33,13 @@ func (t *udpTable) lookup(k *tuple) *UDPConn {
 	s := t.snap.Load()
 	if u := s.connected[*k]; u != nil {
 		return u
+	}
+	if defect.On(defect.ConnectedHearsAll) {
+		for _, u := range s.connected {
+			if u.bind.port == k.localPort {
+				return u
+			}
+		}
 	}
 	for _, b := range [...]binding{
 		{addr: k.local, port: k.localPort},
@@ -152,7 +161,7 @@ func (t *udpTable) all() []*UDPConn {
 // softError passes an ICMP error to the socket that sent what it quotes. As in
 // Linux a socket that is not connected does not hear of it.
 func (t *udpTable) softError(k *tuple, errno syscall.Errno, hard bool) {
-	if u := t.snap.Load().connected[*k]; u != nil && hard {
+	if u := t.snap.Load().connected[*k]; u != nil && hard && !defect.On(defect.RefusalLost) {
 		u.fail(errno)
 	}
 }

@@ -196,7 +196,7 @@ func TestUDPDatagrams(t *testing.T) {
 		"224.0.0.251:9":          nil,
 		"[ff02::fb%wire0]:9":     nil,
 		"[ff02::fb]:9":           nil,
-		"[fe80::1%nosuch]:9":     syscall.ENETUNREACH,
+		"[fe80::1%nosuch]:9":     syscall.EINVAL,
 		"0.0.0.0:53":             nil,
 		"[::]:53":                nil,
 		"[::ffff:127.0.0.1]:53":  nil,
@@ -359,7 +359,7 @@ func TestUDPConcurrency(t *testing.T) {
 		for i := range 3 {
 			all.Go(func() {
 				for n := range 2000 {
-					if _, err := u.WriteTo(pattern(n%3000), dsts[(i+n)%len(dsts)]); err != nil && err != ErrClosed && err != syscall.ENOBUFS {
+					if _, err := u.WriteTo(pattern(n%3000), dsts[(i+n)%len(dsts)]); err != nil && err != ErrClosed {
 						t.Errorf("write: %v", err)
 					}
 				}

@@ -204,6 +204,10 @@ func (w *world) mayDrop(why string) bool {
 		return s.lossy()
 	case "listen-overflow":
 		return s.Hosts[0].Backlog > 0 || s.Hosts[1].Backlog > 0 || s.disrupted()
+	case "memory":
+		return s.Hosts[0].Memory > 0 || s.Hosts[1].Memory > 0
+	case "syn-cookie": // data for a connection that is over
+		return s.Hosts[0].Cookies || s.Hosts[1].Cookies
 	case "rate-limit": // of ICMP errors, and of RSTs for what came after an early Close
 		for i := range s.Flows {
 			if s.Flows[i].Refused {

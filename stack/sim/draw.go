@@ -54,6 +54,25 @@ func Draw(seed uint64) *Scenario {
 	if !s.Calm && odds(r, 0.1) {
 		drawEvents(r, s)
 	}
+	for i := range s.Hosts {
+		// Where the ACK of a handshake may be lost, or dropped for a full accept
+		// queue, a dialler that waits for the other end to speak would wait for ever.
+		// Nor can a cookie name a tiny MSS.
+		s.Hosts[i].Cookies = s.perfect() && s.mtu() >= 296 && odds(r, 0.2)
+		if !s.perfect() && odds(r, 0.1) {
+			s.Hosts[i].Memory = pick(r, int64(10_000), 50_000, 200_000)
+		}
+	}
+	if s.Wire.Queues > 1 && odds(r, 0.5) {
+		key := make([]byte, header.ToeplitzKeyLen)
+		for i := range key {
+			key[i] = byte(r.Uint32())
+		}
+		s.Wire.Hash = func(frame []byte) uint32 { return header.ReceiveHash(key, frame) }
+		if odds(r, 0.5) {
+			s.Wire.HashKey = key
+		}
+	}
 	return s
 }
 

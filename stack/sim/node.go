@@ -33,22 +33,28 @@ func (w *world) buildNode(i int, o Options) error {
 	plan := &w.plan.Hosts[i]
 	n := &node{w: w, index: i, plan: plan, port: w.wire.Port(i), polled: w.clock - plan.PollEvery}
 	chance := rand.NewChaCha8([32]byte{0: byte(i), 1: byte(w.plan.Seed), 2: byte(w.plan.Seed >> 8), 3: byte(w.plan.Seed >> 16), 4: byte(w.plan.Seed >> 24)})
-	n.host = stack.NewHost(stack.Config{
+	cfg := stack.Config{
 		Name:  string(rune('a' + i)),
 		Clock: w.now,
 		Rand:  func(b []byte) { chance.Read(b) },
 		TCP:   plan.TCP,
-	})
-	cfg := &n.faults
-	cfg.Seed = w.plan.Seed*2 + uint64(i)
+
+		MaxMemory: plan.Memory,
+	}
+	if plan.Cookies {
+		cfg.MaxHalfOpen = -1
+	}
+	n.host = stack.NewHost(cfg)
+	faults := &n.faults
+	faults.Seed = w.plan.Seed*2 + uint64(i)
 	if out := &w.plan.Lanes[i]; !out.AtReceiver {
-		cfg.Tx = out.Faults
+		faults.Tx = out.Faults
 	}
 	if in := &w.plan.Lanes[1-i]; in.AtReceiver {
-		cfg.Rx = in.Faults
+		faults.Rx = in.Faults
 	}
 	var err error
-	if n.fault, err = fault.Wrap(n.port, *cfg, w.now); err != nil {
+	if n.fault, err = fault.Wrap(n.port, *faults, w.now); err != nil {
 		return err
 	}
 	var dev nic.Device = observe(n.fault, i, w)

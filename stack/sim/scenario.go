@@ -33,6 +33,8 @@ type HostPlan struct {
 	FlushIdle bool          // delayed ACKs go when there is nothing else to do
 	Backlog   int           // of its listener; 0: default
 	KeepAlive bool          // of its sockets
+	Cookies   bool          // it answers each SYN by a cookie
+	Memory    int64         // that its connections may hold, bytes; 0: default
 
 	AcceptPause time.Duration // the longest pause after an Accept
 }

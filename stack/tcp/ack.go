@@ -117,11 +117,15 @@ func (c *Conn) grow(acked uint32, now time.Duration) {
 	if c.cw.Cwnd > maxCwnd {
 		c.cw.Cwnd = maxCwnd
 	}
+	if int(c.cw.Cwnd) > int(c.sndBuf)/2 {
+		c.growSndBuf()
+	}
 }
 
 // sampleRTT takes a measurement (RFC 6298 section 2). It ends the backoff.
 func (c *Conn) sampleRTT(r time.Duration) {
 	r = max(r, time.Microsecond)
+	c.noteRTT(r, c.lastRcv)
 	if c.srtt == 0 {
 		c.srtt = r
 		c.rttvar = r / 2

@@ -53,6 +53,10 @@ const (
 // that brings on the next collection. The zero value is ready; it must not be
 // copied.
 type ChunkPool struct {
+	// Memory, if not nil, counts the bytes of the chunks in use, and bounds them.
+	// It is set before use.
+	Memory *Memory
+
 	shards [poolShards]chunkShard
 	rx     sync.Pool // *reassembly
 	sb     sync.Pool // *scoreboard
@@ -64,6 +68,7 @@ type chunkShard struct {
 	mu           sync.Mutex
 	small, large freeList
 	inUse        int
+	uncounted    int // bytes that Memory was not told of
 	_            [64]byte
 }
 
@@ -95,6 +100,7 @@ func (p *ChunkPool) get(shard uint8, seq Seq, want int) *chunk {
 	}
 	s.mu.Lock()
 	s.inUse++
+	p.charge(s, size)
 	c := list.head
 	if c != nil {
 		list.head = c.next
@@ -118,6 +124,7 @@ func (p *ChunkPool) put(c *chunk) {
 	}
 	s.mu.Lock()
 	s.inUse--
+	p.charge(s, -len(c.buf))
 	if list.n < limit {
 		c.next = list.head
 		list.head = c
@@ -125,6 +132,22 @@ func (p *ChunkPool) put(c *chunk) {
 	}
 	s.mu.Unlock()
 }
+
+// charge counts bytes, of which Memory is told when they are many. The shard's
+// mutex is held.
+func (p *ChunkPool) charge(s *chunkShard, bytes int) {
+	const many = 64 << 10
+	if p.Memory == nil {
+		return
+	}
+	if s.uncounted += bytes; s.uncounted >= many || s.uncounted <= -many {
+		p.Memory.Add(s.uncounted)
+		s.uncounted = 0
+	}
+}
+
+func (p *ChunkPool) tight() bool { return p.Memory != nil && p.Memory.Tight() }
+func (p *ChunkPool) full() bool  { return p.Memory != nil && p.Memory.Full() }
 
 // putAll takes back a chain of chunks.
 func (p *ChunkPool) putAll(c *chunk) {

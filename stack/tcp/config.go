@@ -18,9 +18,13 @@ const MinMSS = 48
 type Config struct {
 	Pool *ChunkPool // where unacknowledged and out-of-order bytes live
 
-	SndBuf    int // limit of bytes written and not acknowledged
+	SndBuf    int // limit of bytes written and not acknowledged, at first
+	SndBufMax int // what it may grow to as the congestion window does; up to SndBuf: it does not
 	RcvBuf    int // room for received bytes at first: the first window
 	RcvBufMax int // what SetRcvSpace may rise to; sets the window scale. 0: RcvBuf
+	// RcvBufAuto is what the caller lets the receive buffer grow to by itself: see
+	// Rightsize.
+	RcvBufAuto int
 
 	Timestamps  bool // offer and accept RFC 7323 timestamps
 	SACK        bool // offer and accept RFC 2018 selective acknowledgments

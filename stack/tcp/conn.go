@@ -83,11 +83,12 @@ type Conn struct {
 	ackNow   bool // Next owes an ACK
 	ackWait  bool // an ACK is owed and may wait until ackAt
 
-	persist bool // rtxAt is the persist timer
-	timing  bool // rttSeq and rttStart time a flight
-	starved bool // a Write did not fit: report Writable
-	dsackOK bool // dsack is to be reported
-	fastRtx bool // the next retransmission goes whatever the window says
+	persist  bool // rtxAt is the persist timer
+	timing   bool // rttSeq and rttStart time a flight
+	starved  bool // a Write did not fit: report Writable
+	dsackOK  bool // dsack is to be reported
+	sndFixed bool // SetSndBuf was called: the send buffer does not grow
+	fastRtx  bool // the next retransmission goes whatever the window says
 
 	acksOwed   uint8 // duplicate ACKs to send one by one to a peer without SACK
 	backoff    uint8 // doublings of rto
@@ -130,6 +131,9 @@ type Conn struct {
 	rcvFinSeq            Seq
 	rcvSpace             uint32
 	rx                   *reassembly
+	rcvEcho              uint32 // the latest timestamp of ours that data echoed
+	rcvSizedAt           uint32 // microseconds: when Rightsize last looked
+	rcvTaken             uint32 // the most that the application took in a round trip
 	dsack                sackRange
 
 	rstSeq Seq
@@ -141,6 +145,8 @@ type Conn struct {
 
 	// Round-trip time (RFC 6298).
 	srtt, rttvar, rto time.Duration
+	minRTT            uint32 // microseconds, the shortest: noteRTT
+	minRTTAt          uint32 // milliseconds
 	rttStart          time.Duration
 	rttSeq            Seq
 

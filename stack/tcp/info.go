@@ -60,6 +60,10 @@ func (c *Conn) Info() Info {
 	}
 }
 
+// InFlight is how many octets of sequence space have been sent and are not
+// acknowledged, SYN and FIN included.
+func (c *Conn) InFlight() int { return c.nxt.Sub(c.una) }
+
 // String names the state as RFC 9293 does.
 func (s State) String() string {
 	names := [...]string{"CLOSED", "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "CLOSE-WAIT",

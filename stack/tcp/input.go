@@ -8,43 +8,11 @@ import (
 // Input takes a segment whose checksum and addresses are right. It is good to
 // hand in a burst and call Next once afterwards.
 func (c *Conn) Input(seg *Segment, now time.Duration) (r Result) {
-	// Header prediction: the next data in order, or an ACK of data in flight,
-	// in ESTABLISHED with nothing unusual going on. It does what the steps of
-	// RFC 9293 section 3.10.7.4 come to for such a segment.
 	n := uint32(len(seg.Payload))
-	if c.state != StateEstablished || c.phase != phaseOpen ||
-		seg.Flags&^flagPSH != flagACK || seg.Seq != c.rcvNxt ||
-		c.rx != nil || c.rcvFin || c.persist ||
-		seg.Options.NumSACK != 0 || seg.Options.Timestamps != c.tsOK ||
-		n > uint32(c.rcvEdge-c.rcvNxt) ||
-		uint32(seg.Ack-c.una) > uint32(c.nxt-c.una) ||
-		n == 0 && seg.Ack == c.una {
+	if !c.predicts(seg, n) {
 		return c.input(seg, now)
 	}
-	if c.tsOK {
-		if int32(seg.Options.TSVal-c.tsRecent) < 0 {
-			return c.input(seg, now)
-		}
-		if seg.Seq.LessThanEq(c.lastAck) {
-			c.tsRecent, c.tsAt = seg.Options.TSVal, now
-		}
-	}
-	c.lastRcv = now
-	c.keepProbes = 0
-	if seg.Ack != c.una {
-		r.Events = c.advance(seg.Ack, seg, now)
-	}
-	if c.wl1.LessThanEq(seg.Seq) { // wl2 <= una <= seg.Ack
-		c.updateWindow(seg)
-	}
-	if n > 0 {
-		r.Len = int(n)
-		c.deliver(n, now, &r)
-	}
-	if c.nxt.LessThan(c.sq.end) {
-		r.Events |= SendReady
-	}
-	return r
+	return c.take(seg, seg.Seq, n, n, now)
 }
 
 // input is Input for any segment in any state.

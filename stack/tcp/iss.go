@@ -25,16 +25,21 @@ func TSOffset(secret *[16]byte, local, remote netip.AddrPort) uint32 {
 // hashPair is SipHash-2-4 of the two addresses and ports.
 func hashPair(secret *[16]byte, local, remote netip.AddrPort) uint64 {
 	var b [40]byte
+	putPair((*[36]byte)(b[:]), local, remote)
+	return sipHash(secret, b[:])
+}
+
+func putPair(b *[36]byte, local, remote netip.AddrPort) {
 	l, r := local.Addr().As16(), remote.Addr().As16()
 	copy(b[0:16], l[:])
 	copy(b[16:32], r[:])
 	binary.BigEndian.PutUint16(b[32:34], local.Port())
 	binary.BigEndian.PutUint16(b[34:36], remote.Port())
-	return sipHash(secret, &b)
 }
 
-// sipHash is SipHash-2-4 (Aumasson and Bernstein, 2012) of a 40-byte message.
-func sipHash(key *[16]byte, msg *[40]byte) uint64 {
+// sipHash is SipHash-2-4 (Aumasson and Bernstein, 2012) of a message whose
+// length is a multiple of eight.
+func sipHash(key *[16]byte, msg []byte) uint64 {
 	k0 := binary.LittleEndian.Uint64(key[0:8])
 	k1 := binary.LittleEndian.Uint64(key[8:16])
 	v0 := k0 ^ 0x736f6d6570736575

@@ -6,8 +6,12 @@ import "time"
 // what to pass to Next for a device that does not segment.
 func (c *Conn) MSS() int { return c.payloadMSS() }
 
-// SetSndBuf changes the limit of octets written and not acknowledged.
-func (c *Conn) SetSndBuf(n int) { c.sndBuf = int32(min(max(n, 0), maxSndBuf)) }
+// SetSndBuf changes the limit of octets written and not acknowledged, which does
+// not grow by itself from then on.
+func (c *Conn) SetSndBuf(n int) {
+	c.sndBuf = int32(min(max(n, 0), maxSndBuf))
+	c.sndFixed = true
+}
 
 // SetRcvBuf changes the size of the receive buffer, which decides by how much
 // the window moves at least.

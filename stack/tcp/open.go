@@ -49,6 +49,7 @@ func (c *Conn) begin(cfg *Config, init Init, now time.Duration) {
 	}
 	c.sq.end = init.ISS + 1
 	c.SetSndBuf(cfg.SndBuf)
+	c.sndFixed = false
 	c.SetRcvBuf(cfg.RcvBuf)
 	c.sq.shard = uint8(init.ISS >> 12)
 	if cfg.Congestion != nil {
@@ -84,18 +85,6 @@ func (c *Conn) Accept(cfg *Config, init Init, syn *Segment, now time.Duration) {
 	c.begin(cfg, init, now)
 	c.state = StateSynReceived
 	c.negotiate(syn, now)
-}
-
-// AcceptCookie is Accept for a connection of which a SYN cookie is the only
-// trace: init and syn are rebuilt from it, and the SYN-ACK, with the window of
-// cfg.RcvBuf, counts as sent. Hand in the ACK with Input next.
-func (c *Conn) AcceptCookie(cfg *Config, init Init, syn *Segment, now time.Duration) {
-	c.Accept(cfg, init, syn, now)
-	c.synDue = false
-	c.nxt = c.iss + 1
-	c.lastAck = c.rcvNxt
-	_, c.rcvEdge = c.synWindow()
-	c.rcvShown = c.rcvEdge
 }
 
 // negotiate takes the parameters of the peer's SYN or SYN-ACK.

@@ -23,8 +23,10 @@ func (c *Conn) Next(seg *Segment, max int, now time.Duration) bool {
 	c.header(seg, now)
 	mss := int(c.sndMSS) - seg.Options.Len()
 	max = min(max, maxSegment)
-	if max <= c.payloadMSS() {
-		max = min(max, mss) // no segmentation, whatever room SACK blocks take
+	if max <= c.payloadMSS() || seg.dsack {
+		// No segmentation, whatever room SACK blocks take. And a duplicate is
+		// reported once, so in one packet (RFC 2883 section 4).
+		max = min(max, mss)
 	}
 	mss = min(mss, max)
 	if mss <= 0 {

@@ -28,6 +28,7 @@ type reassembly struct {
 	ready, readyTail *chunk
 	waiting          int // octets in ready
 	held             int // bytes of chunks in ranges
+	steps            int // ranges and chunks looked at or moved: what a segment costs
 
 	// Octets of the ranges that grew last, latest first, for SACK (RFC 2018
 	// section 4).
@@ -85,6 +86,7 @@ func (q *reassembly) insert(pool *ChunkPool, seq Seq, p []byte, limit int) (dup 
 	end := seq.Add(len(p))
 	i := q.find(seq)
 	for seq.LessThan(end) {
+		q.steps += 1 + len(q.ranges) - i // at the most: those behind move
 		if i == len(q.ranges) || end.LessThan(q.ranges[i].start) {
 			if len(q.ranges) < maxHeldRanges && q.held < limit {
 				r := heldRange{start: seq, end: end}
@@ -182,6 +184,7 @@ func (q *reassembly) pull(pool *ChunkPool, next Seq) Seq {
 		skip := next.Sub(r.start)
 		head := r.head
 		for c := head; c != nil; c = c.next {
+			q.steps++
 			q.held -= len(c.buf)
 		}
 		for head != nil && skip >= int(head.w-head.r) {

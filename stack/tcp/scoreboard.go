@@ -15,6 +15,7 @@ const maxSackRanges = 256
 type scoreboard struct {
 	ranges []sackRange
 	sacked uint32 // octets in ranges
+	steps  uint64 // ranges looked at or moved: what an ACK costs
 }
 
 func (p *ChunkPool) getScoreboard() *scoreboard {
@@ -26,7 +27,7 @@ func (p *ChunkPool) getScoreboard() *scoreboard {
 }
 
 func (p *ChunkPool) putScoreboard(s *scoreboard) {
-	s.ranges, s.sacked = s.ranges[:0], 0
+	s.ranges, s.sacked, s.steps = s.ranges[:0], 0, 0
 	p.others.Add(-1)
 	p.sb.Put(s)
 }
@@ -83,6 +84,7 @@ func (s *scoreboard) add(start, end Seq) uint32 {
 		grown.start = minSeq(grown.start, r.start)
 		grown.end = maxSeq(grown.end, r.end)
 	}
+	s.steps += uint64(len(s.ranges) - i + 1)
 	switch {
 	case i < j:
 		s.ranges[i] = grown
@@ -100,6 +102,9 @@ func (s *scoreboard) add(start, end Seq) uint32 {
 // prune forgets what lies before una.
 func (s *scoreboard) prune(una Seq) {
 	n := s.find(una)
+	if n > 0 {
+		s.steps += uint64(len(s.ranges))
+	}
 	for _, r := range s.ranges[:n] {
 		s.sacked -= uint32(r.end - r.start)
 	}
@@ -117,6 +122,7 @@ func (s *scoreboard) unsacked(start, end Seq) uint32 {
 	}
 	n := uint32(end - start)
 	for i := s.find(start); i < len(s.ranges) && s.ranges[i].start.LessThan(end); i++ {
+		s.steps++
 		n -= uint32(minSeq(s.ranges[i].end, end) - maxSeq(s.ranges[i].start, start))
 	}
 	return n
@@ -129,6 +135,7 @@ func (s *scoreboard) hole(seq, limit Seq) (start, end Seq) {
 	for i < len(s.ranges) && s.ranges[i].start.LessThanEq(seq) {
 		seq = s.ranges[i].end
 		i++
+		s.steps++
 	}
 	if i < len(s.ranges) {
 		limit = minSeq(limit, s.ranges[i].start)
@@ -146,6 +153,7 @@ func (s *scoreboard) lostBelow(una Seq, mss uint32) Seq {
 	var octets uint32
 	for i := len(s.ranges) - 1; i >= 0; i-- {
 		r := s.ranges[i]
+		s.steps++
 		octets += uint32(r.end - r.start)
 		if len(s.ranges)-i >= dupThresh || octets > (dupThresh-1)*mss {
 			return r.start

@@ -40,6 +40,21 @@ type Segment struct {
 	dsack bool
 }
 
+// Truncate makes a segment that Next has filled end after n octets of data,
+// 0 < n < Len: there is no buffer for the others. Sent takes it as it is then.
+func (s *Segment) Truncate(n int) {
+	s.Len = n
+	s.Flags &^= flagPSH | flagFIN
+}
+
+// packets is how many a segment going out is on the wire.
+func (s *Segment) packets() uint32 {
+	if s.Len <= s.SegSize {
+		return 1
+	}
+	return uint32((s.Len + s.SegSize - 1) / s.SegSize)
+}
+
 // segKind says which of its needs a connection meets with a segment.
 type segKind uint8
 

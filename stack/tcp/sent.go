@@ -17,7 +17,7 @@ func (c *Conn) Sent(seg *Segment, now time.Duration) {
 			c.dsackOK = false
 		}
 	}
-	c.stats.segmentsOut++
+	c.stats.segmentsOut += seg.packets()
 	switch seg.kind {
 	case segACK:
 		if c.acksOwed > 0 {
@@ -54,6 +54,9 @@ func (c *Conn) sentNew(seg *Segment, now time.Duration) {
 	}
 	if !c.timing {
 		c.timing, c.rttSeq, c.rttStart = true, c.nxt, now
+		if seg.Len > seg.SegSize { // the first packet: its ACK comes first
+			c.rttSeq = seg.Seq.Add(seg.SegSize)
+		}
 	}
 	if c.rtxAt == Never {
 		c.arm(now) // RFC 6298 section 5.1
@@ -62,7 +65,7 @@ func (c *Conn) sentNew(seg *Segment, now time.Duration) {
 
 // sentAgain moves highRxt, but for the rescue retransmission.
 func (c *Conn) sentAgain(seg *Segment, now time.Duration) {
-	c.stats.retransmits++
+	c.stats.retransmits += seg.packets()
 	n := length(seg.Flags, seg.Len)
 	c.sq.rtx = seg.ch
 	c.pipe += uint32(n)
@@ -104,7 +107,10 @@ func (c *Conn) Write(p []byte) int {
 	if !c.CanWrite() {
 		return 0
 	}
-	n := c.sq.write(c.cfg.Pool, p, int(c.sndBuf)-c.queued())
+	n := 0
+	if !c.short() {
+		n = c.sq.write(c.cfg.Pool, p, int(c.sndBuf)-c.queued())
+	}
 	if n < len(p) {
 		c.starved = true
 	}
@@ -118,11 +124,18 @@ func (c *Conn) Writable() int {
 		return 0
 	}
 	room := max(int(c.sndBuf)-c.queued(), 0)
+	if c.short() {
+		room = 0
+	}
 	if room == 0 {
 		c.starved = true
 	}
 	return room
 }
+
+// short reports whether memory is so short that nothing more is written before
+// what was is acknowledged.
+func (c *Conn) short() bool { return c.sq.head != nil && c.cfg.Pool.full() }
 
 // CanWrite reports whether the state takes data: before CloseWrite, in a
 // connection that is being opened or open.

@@ -53,8 +53,9 @@ func (c *Conn) text(seg *Segment, seq Seq, now time.Duration, r *Result) {
 		c.outOfOrder(seg.Payload[off:off+n], seq, r)
 	case c.rx == nil:
 		if n > 0 {
+			c.sampleRcvRTT(seg, now)
 			r.Off, r.Len = off, n
-			c.deliver(uint32(n), now, r)
+			c.deliver(uint32(n), uint32(n), now, r)
 		}
 	default:
 		c.fillHole(seg.Payload, off, n, r)
@@ -65,12 +66,12 @@ func (c *Conn) text(seg *Segment, seq Seq, now time.Duration, r *Result) {
 }
 
 // deliver accounts for n octets that are in order and go to the caller from
-// the segment itself.
-func (c *Conn) deliver(n uint32, now time.Duration, r *Result) {
+// the segments themselves, of which the largest has size octets.
+func (c *Conn) deliver(n, size uint32, now time.Duration, r *Result) {
 	r.Events |= Readable
 	c.accept(n)
-	if n > uint32(c.rcvSeg) {
-		c.rcvSeg = uint16(min(n, uint32(c.rcvMSS)))
+	if size > uint32(c.rcvSeg) {
+		c.rcvSeg = uint16(min(size, uint32(c.rcvMSS)))
 	}
 	// RFC 9293 section 3.8.6.3: an ACK at least for every second full segment.
 	if uint32(c.rcvNxt-c.lastAck) >= 2*uint32(c.rcvSeg) {
@@ -128,7 +129,9 @@ func (c *Conn) fillHole(p []byte, off, n int, r *Result) {
 // needs only one for a burst, as its blocks tell the same.
 func (c *Conn) outOfOrder(p []byte, seq Seq, r *Result) {
 	c.stats.outOfOrder++
-	if len(p) > 0 {
+	if c.cfg.Pool.full() {
+		c.dropHeld() // which the peer has to keep until it is acknowledged (RFC 2018 section 8)
+	} else if len(p) > 0 {
 		if c.rx == nil {
 			c.rx = c.cfg.Pool.getReassembly()
 		}
@@ -147,9 +150,15 @@ func (c *Conn) outOfOrder(p []byte, seq Seq, r *Result) {
 	r.Events |= AckNow
 }
 
+// tightHeld is how much out-of-order data may take when memory is short.
+const tightHeld = 32 << 10
+
 // heldLimit is how much memory out-of-order data may take: chunks that tiny
 // segments fill badly count in full.
 func (c *Conn) heldLimit() int {
+	if c.cfg.Pool.tight() {
+		return tightHeld
+	}
 	return 2*int(uint32(c.rcvEdge-c.rcvNxt)) + 128<<10
 }
 

@@ -1,0 +1,496 @@
+package stack
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/wire"
+	"github.com/fastnet-go/fastnet/stack/header"
+	"github.com/fastnet-go/fastnet/stack/tcp"
+)
+
+// twins are two hosts that are given the same frames at the same times, of which
+// the second takes each segment for itself. They must not differ.
+type twins struct {
+	*testing.T
+	labs        [2]*lab
+	conns       [2]*TCPConn
+	from, to    netip.AddrPort
+	snd, rcv    tcp.Seq
+	stamps      bool
+	stamp, echo uint32
+	window      uint16
+	buf         [2][]byte
+	got         int // octets read
+}
+
+func newTwins(t *testing.T, v6, stamps bool) *twins {
+	w := &twins{T: t, from: addrPort("10.0.0.2:5000"), to: addrPort("10.0.0.1:80"), stamps: stamps, stamp: 1 << 31, window: 60000}
+	if v6 {
+		w.from, w.to = addrPort("[fd00::2]:5000"), addrPort("[fd00::1]:80")
+	}
+	start := w.snd
+	for i := range w.labs {
+		l := newLab(t, wire.Config{})
+		w.labs[i] = l
+		l.iface.queues[0].apart = i == 1
+		ln := l.listen(w.to.String())
+		w.snd = start
+		opts := header.TCPOptions{MSS: 1400, WScale: 2, SACKPermitted: true, Timestamps: stamps, TSVal: w.stamp}
+		l.inject(l.segment(w.from, w.to, tcp.Segment{Flags: syn, Seq: w.snd, Window: 60000, Options: opts}))
+		f := l.one()
+		w.snd++
+		w.rcv, w.echo = tcp.Seq(f.Seq())+1, f.opts.TSVal
+		l.inject(l.segment(w.from, w.to, w.seg(ack, nil)))
+		l.quiet()
+		var err error
+		w.conns[i], err = ln.TryAccept()
+		require.NoError(t, err)
+		w.buf[i] = make([]byte, 1<<16)
+	}
+	return w
+}
+
+// seg is the next segment of the peer's.
+func (w *twins) seg(flags header.TCPFlags, data []byte) tcp.Segment {
+	s := tcp.Segment{Seq: w.snd, Ack: w.rcv, Flags: flags, Window: w.window, Payload: data}
+	s.Options.Reset()
+	if w.stamps {
+		s.Options.Timestamps, s.Options.TSVal, s.Options.TSEcr = true, w.stamp, w.echo
+	}
+	return s
+}
+
+// octets are those of the stream from seq on.
+func octets(seq tcp.Seq, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		s := uint32(seq) + uint32(i)
+		b[i] = byte(s ^ s>>8 ^ s>>16)
+	}
+	return b
+}
+
+// data makes the frame of the next n octets.
+func (w *twins) data(n int) []byte {
+	b := w.labs[0].segment(w.from, w.to, w.seg(ack, octets(w.snd, n)))
+	w.snd += tcp.Seq(n)
+	return b
+}
+
+// inject gives both hosts a burst of frames.
+func (w *twins) inject(frames ...[]byte) {
+	w.Helper()
+	for _, l := range w.labs {
+		for _, b := range frames {
+			l.inject(b)
+		}
+	}
+}
+
+// compare lets both hosts work and checks that they have done the same.
+func (w *twins) compare() {
+	w.Helper()
+	a, b := w.labs[0].take(), w.labs[1].take()
+	require.Equal(w, len(b), len(a), "frames sent")
+	for i := range a {
+		if string(b[i].bytes) != string(a[i].bytes) {
+			require.FailNow(w, "frames differ", "%d: %v, alone %v", i, a[i].summary(), b[i].summary())
+		}
+		if a[i].proto == header.ProtoTCP {
+			w.rcv = max(w.rcv, tcp.Seq(a[i].Seq())+tcp.Seq(len(a[i].data)))
+		}
+	}
+	ia, ib := w.conns[0].Info(), w.conns[1].Info()
+	require.Equal(w, ib, ia)
+	for d := range numDrops {
+		require.Equal(w, w.labs[1].drops(d), w.labs[0].drops(d), d.String())
+	}
+}
+
+// summary is a frame in short.
+func (f *frame) summary() string {
+	if f.proto != header.ProtoTCP {
+		return fmt.Sprint(f.typ, f.proto, len(f.bytes))
+	}
+	return fmt.Sprintf("%v seq %d ack %d window %d options %v octets %d", f.Flags(), f.Seq(), f.Ack(), f.Window(), f.opts, len(f.data))
+}
+
+// read has both applications read.
+func (w *twins) read(most int) {
+	w.Helper()
+	n, err := w.conns[0].TryRead(w.buf[0][:most])
+	k, err2 := w.conns[1].TryRead(w.buf[1][:most])
+	require.Equal(w, err2, err)
+	require.Equal(w, string(w.buf[1][:k]), string(w.buf[0][:n]))
+	if n > 0 {
+		require.Equal(w, string(octets(tcp.Seq(1+w.got), n)), string(w.buf[0][:n]))
+		w.got += n
+	}
+	w.compare()
+}
+
+func (w *twins) coalesced() int { return int(w.labs[0].host.Stats().TCP.Coalesced) }
+
+// changed changes the packet of a frame and makes its checksums right again.
+func changed(b []byte, change func(ip, t []byte)) []byte {
+	b = append([]byte(nil), b...)
+	ip := b[header.EthernetLen:]
+	n := header.IPv4MinLen
+	if ip[0]>>4 == 6 {
+		n = header.IPv6Len
+	}
+	t := ip[n:]
+	change(ip, t)
+	var sum uint16
+	if n == header.IPv4MinLen {
+		header.IPv4(ip[:n]).UpdateChecksum()
+		sum = header.IPv4(ip[:n]).PseudoSum(len(t))
+	} else {
+		sum = header.IPv6(ip[:n]).PseudoSum(header.ProtoTCP, len(t))
+	}
+	header.TCP(t).SetChecksum(0)
+	header.TCP(t).SetChecksum(^header.Checksum(t, sum))
+	return b
+}
+
+func TestSegmentsOfABurstGoUpTogether(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		for _, stamps := range []bool{false, true} {
+			w := newTwins(t, v6, stamps)
+			var burst [][]byte
+			for range 9 {
+				burst = append(burst, w.data(1000))
+			}
+			w.inject(append(burst, w.data(10))...) // the last one is short, and padded
+			w.compare()
+			require.Equal(t, 9, w.coalesced())
+			require.Zero(t, w.labs[1].host.Stats().TCP.Coalesced)
+			w.read(20_000)
+			require.Equal(t, 9010, w.got)
+		}
+	}
+}
+
+// What may differ from one segment to the next.
+func TestCoalescesDespite(t *testing.T) {
+	for name, c := range map[string]struct {
+		v6     bool
+		second func(w *twins) []byte
+	}{
+		"PSH":               {false, func(w *twins) []byte { return changed(w.data(1000), func(_, t []byte) { t[13] |= byte(psh) }) }},
+		"less data":         {true, func(w *twins) []byte { return w.data(1) }},
+		"newer timestamp":   {false, func(w *twins) []byte { w.stamp += 7; return w.data(1000) }},
+		"timestamp wraps":   {false, func(w *twins) []byte { w.stamp += 1<<31 - 1; return w.data(1000) }},
+		"IP identification": {false, func(w *twins) []byte { return changed(w.data(1000), func(ip, _ []byte) { ip[4] = 9 }) }},
+		"padding":           {false, func(w *twins) []byte { return append(w.data(3), 1, 2, 3) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTwins(t, c.v6, true)
+			w.inject(w.data(1000), c.second(w))
+			w.compare()
+			require.Equal(t, 1, w.coalesced())
+			w.read(5000)
+		})
+	}
+}
+
+// Every reason for which a segment is not joined to the one before; what it does
+// then is what it does alone.
+func TestDoesNotCoalesce(t *testing.T) {
+	ip := func(change func(ip []byte)) func(w *twins) []byte {
+		return func(w *twins) []byte {
+			return changed(w.data(900), func(ip, _ []byte) { change(ip) })
+		}
+	}
+	tcpHeader := func(change func(t []byte)) func(w *twins) []byte {
+		return func(w *twins) []byte {
+			return changed(w.data(1000), func(_, t []byte) { change(t) })
+		}
+	}
+	raw := func(change func(b []byte) []byte) func(w *twins) []byte {
+		return func(w *twins) []byte { return change(w.data(1000)) }
+	}
+	for name, c := range map[string]struct {
+		v6     bool
+		second func(w *twins) []byte
+	}{
+		"source port":      {false, tcpHeader(func(t []byte) { t[1]++ })},
+		"destination port": {false, tcpHeader(func(t []byte) { t[3]++ })},
+		"source address":   {false, ip(func(ip []byte) { ip[15]++ })},
+		"source address 6": {true, ip(func(ip []byte) { ip[23]++ })},
+		"destination":      {false, ip(func(ip []byte) { ip[19]++ })},
+		"addresses":        {false, ip(func(ip []byte) { ip[15]++; ip[19]-- })},
+		"addresses 6":      {true, ip(func(ip []byte) { ip[23]++; ip[39]-- })},
+		"source MAC":       {false, raw(func(b []byte) []byte { b[11]++; return b })},
+		"destination MAC":  {false, raw(func(b []byte) []byte { b[5]++; return b })},
+		"gap":              {false, func(w *twins) []byte { w.snd++; return w.data(1000) }},
+		"again":            {false, func(w *twins) []byte { w.snd -= 1000; return w.data(1000) }},
+		"overlap":          {true, func(w *twins) []byte { w.snd--; return w.data(1000) }},
+		"more data":        {false, func(w *twins) []byte { return w.data(1001) }},
+		"no data":          {false, func(w *twins) []byte { return w.data(0) }},
+		"acknowledgement":  {false, tcpHeader(func(t []byte) { t[11]-- })},
+		"window":           {false, tcpHeader(func(t []byte) { t[15]-- })},
+		"FIN":              {false, tcpHeader(func(t []byte) { t[13] |= byte(fin) })},
+		"RST":              {false, tcpHeader(func(t []byte) { t[13] |= byte(rst) })},
+		"SYN":              {false, tcpHeader(func(t []byte) { t[13] |= byte(syn) })},
+		"no ACK":           {false, tcpHeader(func(t []byte) { t[13] &^= byte(ack) })},
+		"URG":              {false, tcpHeader(func(t []byte) { t[13] |= byte(header.TCPFlagURG) })},
+		"ECE":              {false, tcpHeader(func(t []byte) { t[13] |= byte(header.TCPFlagECE) })},
+		"CWR":              {false, tcpHeader(func(t []byte) { t[13] |= byte(header.TCPFlagCWR) })},
+		"reserved bit":     {false, tcpHeader(func(t []byte) { t[12] |= 1 })},
+		"older timestamp":  {false, func(w *twins) []byte { w.stamp--; return w.data(1000) }},
+		"echo":             {false, tcpHeader(func(t []byte) { t[31]-- })},
+		"no timestamp":     {false, func(w *twins) []byte { w.stamps = false; return w.data(1000) }},
+		"other options":    {false, tcpHeader(func(t []byte) { copy(t[20:], []byte{8, 10}); copy(t[30:], []byte{1, 1}) })},
+		"SACK": {false, func(w *twins) []byte {
+			s := w.seg(ack, octets(w.snd, 900))
+			s.Options.NumSACK = 1
+			s.Options.SACK[0] = header.SACKBlock{Start: uint32(w.rcv) + 1, End: uint32(w.rcv) + 2}
+			return w.labs[0].segment(w.from, w.to, s)
+		}},
+		"header length":      {false, tcpHeader(func(t []byte) { t[12] += 16 })},
+		"ECN":                {false, ip(func(ip []byte) { ip[1] |= 3 })},
+		"type of service":    {false, ip(func(ip []byte) { ip[1] |= 0x10 })},
+		"time to live":       {false, ip(func(ip []byte) { ip[8]-- })},
+		"don't fragment":     {false, ip(func(ip []byte) { ip[6] ^= 0x40 })},
+		"fragment":           {false, ip(func(ip []byte) { ip[6] |= 0x20 })},
+		"protocol":           {false, ip(func(ip []byte) { ip[9] = 17 })},
+		"length beyond":      {false, ip(func(ip []byte) { ip[3]++ })},
+		"length of headers":  {false, ip(func(ip []byte) { ip[2], ip[3] = 0, 52 })},
+		"length below":       {false, ip(func(ip []byte) { ip[2], ip[3] = 0, 30 })},
+		"traffic class":      {true, ip(func(ip []byte) { ip[1] |= 0x30 })},
+		"flow label":         {true, ip(func(ip []byte) { ip[3]++ })},
+		"hop limit":          {true, ip(func(ip []byte) { ip[7]-- })},
+		"length beyond 6":    {true, ip(func(ip []byte) { ip[5]++ })},
+		"next header":        {true, ip(func(ip []byte) { ip[6] = 59 })},
+		"checksum":           {false, raw(func(b []byte) []byte { b[len(b)-1]++; return b })},
+		"IP checksum":        {false, raw(func(b []byte) []byte { b[header.EthernetLen+10]++; return b })},
+		"bare pseudo sum":    {false, bareChecksum},
+		"cut":                {false, raw(func(b []byte) []byte { return b[:100] })},
+		"Ethernet type":      {false, raw(func(b []byte) []byte { b[12], b[13] = 0x86, 0xdd; return b })},
+		"options of IPv4":    {false, raw(func(b []byte) []byte { return withOption(b) })},
+		"extension header":   {true, raw(func(b []byte) []byte { return extended(b, header.ProtoDestOptions, 1, 4, 0, 0, 0, 0) })},
+		"behind a datagram":  {false, func(w *twins) []byte { w.inject(w.labs[0].udp(w.from, w.to, nil)); return w.data(1400) }},
+		"another connection": {false, func(w *twins) []byte { return other(w) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTwins(t, c.v6, true)
+			w.inject(w.data(1000))
+			w.inject(c.second(w))
+			w.compare()
+			require.Zero(t, w.coalesced())
+			w.read(5000)
+		})
+	}
+}
+
+// An ACK that is padded to the least frame is no data.
+func TestDoesNotCoalescePadding(t *testing.T) {
+	w := newTwins(t, false, false)
+	w.inject(w.data(1000), append(w.data(0), 0, 0, 0, 0, 0, 0), w.data(1000))
+	w.compare()
+	require.Zero(t, w.coalesced())
+	w.read(5000)
+	require.Equal(t, 2000, w.got)
+}
+
+// bareChecksum is what a local sender's frame holds on a veth: on a device that
+// is not said to deliver those, the checksum is wrong.
+func bareChecksum(w *twins) []byte {
+	b := w.data(1000)
+	t := b[header.EthernetLen+header.IPv4MinLen:]
+	header.TCP(t).SetChecksum(pseudoSum(w.from.Addr(), w.to.Addr(), header.ProtoTCP, len(t)))
+	return b
+}
+
+// withOption adds an IPv4 option that does nothing.
+func withOption(b []byte) []byte {
+	const at = header.EthernetLen + header.IPv4MinLen
+	b = append(append(append([]byte(nil), b[:at]...), 1, 1, 1, 0), b[at:]...)
+	b[header.EthernetLen]++
+	ip := header.IPv4(b[header.EthernetLen : at+4])
+	ip.SetTotalLen(len(b) - header.EthernetLen)
+	ip.UpdateChecksum()
+	return b
+}
+
+// other is a segment to a port that nobody listens on, between two of the
+// connection's.
+func other(w *twins) []byte {
+	b := w.data(1000)
+	w.inject(changed(b, func(_, t []byte) { t[3]++ }))
+	return changed(b, func(_, t []byte) { t[15]-- })
+}
+
+func TestCoalescesBareChecksums(t *testing.T) {
+	w := newTwins(t, false, true)
+	for _, l := range w.labs {
+		l.iface.offloads |= nic.RxBarePartial
+	}
+	w.inject(bareChecksum(w), bareChecksum(w), w.data(1000), bareChecksum(w))
+	w.compare()
+	require.Equal(t, 3, w.coalesced())
+	w.read(5000)
+	require.Equal(t, 4000, w.got)
+}
+
+// An ACK is sent for two full segments, whatever the trips they took; for less
+// it may wait.
+func TestAckOfCoalescedSegments(t *testing.T) {
+	for n, want := range []int{0, 0, 1, 1, 1} {
+		w := newTwins(t, false, true)
+		// The size of the peer's segments is known, and is not that of a run.
+		w.inject(w.data(700))
+		w.compare()
+		w.read(700)
+		for range n {
+			w.inject(w.data(700))
+		}
+		acks := 0
+		l := w.labs[0]
+		for l.host.Poll() > 0 {
+		}
+		l.collect()
+		acks = len(l.frames)
+		require.Equal(t, want, acks, "%d segments", n)
+		w.labs[1].run()
+	}
+}
+
+// A run that meets a hole, or fills one, is looked at segment by segment.
+func TestCoalescedOutOfOrder(t *testing.T) {
+	w := newTwins(t, false, true)
+	var fs [][]byte
+	for range 20 {
+		fs = append(fs, w.data(1000))
+	}
+	w.inject(fs[10:]...)
+	w.compare()
+	require.Zero(t, w.coalesced())
+	w.inject(fs[:10]...)
+	w.compare()
+	w.read(1 << 16)
+	require.Equal(t, 20_000, w.got)
+}
+
+// script has the twins go through what the bytes say.
+func (w *twins) script(script []byte) {
+	old := [][]byte{w.data(100)}
+	w.inject(old[0])
+	for i := 0; i+2 < len(script) && i < 600; i += 3 {
+		op, x := script[i], int(binary.LittleEndian.Uint16(script[i+1:]))
+		var b []byte
+		switch op % 16 {
+		case 0, 1, 2, 3, 4, 5:
+			size := []int{1000, 1000, 1000, 300, x % 1400, x % 50}[op%16]
+			if w.labs[0].host.flows.len() == 0 {
+				continue
+			}
+			for range 1 + int(op>>6) {
+				b = w.data(size)
+				old = append(old, b)
+				w.inject(b)
+			}
+			continue
+		case 6:
+			b = old[x%len(old)] // again
+		case 7: // lost for now
+			old = append(old, w.data(x%1400))
+			continue
+		case 8:
+			b = append([]byte(nil), w.data(x%1400)...)
+			b[x%len(b)] ^= 1 << (op >> 5)
+			w.snd -= tcp.Seq(x % 1400)
+		case 9:
+			w.stamp += uint32(x % 20)
+			continue
+		case 10:
+			w.compare()
+			w.read(1 + x)
+			continue
+		case 11:
+			w.compare()
+			n, err := w.conns[0].TryWrite(octets(1, x%20_000))
+			k, err2 := w.conns[1].TryWrite(octets(1, x%20_000))
+			require.Equal(w, err2, err)
+			require.Equal(w, k, n)
+			w.compare()
+			continue
+		case 12:
+			w.compare()
+			for _, l := range w.labs {
+				l.now += time.Duration(x) * time.Microsecond
+			}
+			w.compare()
+			continue
+		case 13:
+			w.window = uint16(x)
+			continue
+		case 14:
+			b = changed(old[x%len(old)], func(_, t []byte) { t[13] ^= 1 << (op >> 5) })
+		case 15:
+			w.rcv += tcp.Seq(x % 3)
+			w.rcv -= tcp.Seq(x / 3 % 3)
+			continue
+		}
+		w.inject(b)
+	}
+	w.compare()
+	// What is missing comes after all, and the streams are whole.
+	for range 3 {
+		for _, b := range old {
+			w.inject(b)
+			if len(b) > 300 {
+				w.compare()
+				w.read(1 << 15)
+			}
+		}
+	}
+	w.compare()
+	for range 10 {
+		w.read(1 << 16)
+	}
+}
+
+// Whatever comes, in whatever bursts, coalescing changes neither the bytes nor
+// what is sent.
+func TestCoalescingChangesNothing(t *testing.T) {
+	n := 60
+	if testing.Short() || raceEnabled {
+		n = 20
+	}
+	joined := 0
+	for seed := range n {
+		t.Run("", func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(uint64(seed), 77))
+			w := newTwins(t, seed%2 == 0, seed%3 != 0)
+			b := make([]byte, 600)
+			for i := range b {
+				b[i] = byte(rng.Uint32())
+				if i%3 == 0 && rng.IntN(3) > 0 { // data, mostly
+					b[i] = byte(rng.IntN(6)) | b[i]&0xc0
+				}
+			}
+			w.script(b)
+			joined += w.coalesced()
+		})
+	}
+	require.Greater(t, joined, n)
+}
+
+func FuzzCoalescing(f *testing.F) {
+	f.Add([]byte{0xc0, 0, 0, 0x80, 0, 0, 10, 255, 255, 7, 100, 0, 0, 0, 0, 6, 3, 0}, uint8(0))
+	f.Add([]byte{0xc1, 0, 0, 9, 3, 0, 0xc1, 0, 0, 8, 60, 0, 11, 200, 0, 14, 2, 0}, uint8(1))
+	f.Add([]byte{0xc1, 0, 0, 13, 200, 0, 0xc1, 0, 0, 12, 0, 255, 15, 1, 0, 4, 60, 0}, uint8(3))
+	f.Fuzz(func(t *testing.T, script []byte, kind uint8) {
+		newTwins(t, kind&1 != 0, kind&2 != 0).script(script)
+	})
+}

@@ -1,0 +1,103 @@
+package stack
+
+import (
+	"time"
+
+	"github.com/fastnet-go/fastnet/stack/header"
+	"github.com/fastnet-go/fastnet/stack/tcp"
+)
+
+const (
+	// firstRcvBuf and firstSndBuf are the buffers that a connection begins with,
+	// if it may size them itself: the first is what a SYN can offer.
+	firstRcvBuf = 64 << 10
+	firstSndBuf = 128 << 10
+	// defaultBufMax is what they may grow to: as Linux's net.ipv4.tcp_rmem, enough
+	// for a gigabit a second over 50 ms.
+	defaultBufMax = 6 << 20
+	leastMemory   = 64 << 20
+)
+
+// defaultMemory is the limit of a host that asks for none: an eighth of the
+// machine's memory, near to Linux's net.ipv4.tcp_mem.
+func defaultMemory() int64 {
+	all := physicalMemory()
+	if all == 0 {
+		all = 4 << 30
+	}
+	return max(all/8, leastMemory)
+}
+
+// account tells the host's memory of what the queue holds: more at a time the
+// more it is, so that not each packet costs a change of what all share.
+func (r *receiveQueue) account(m *tcp.Memory) {
+	const page, step = 4 << 10, 64 << 10
+	want := r.charged
+	switch {
+	case r.mem > r.charged:
+		want = min(2*r.mem, r.mem+step)
+	case r.mem == 0 || r.charged > r.mem+2*step:
+		want = r.mem
+	}
+	want = (want + page - 1) &^ (page - 1)
+	if want != r.charged {
+		m.Add(int(want - r.charged))
+		r.charged = want
+	}
+}
+
+// free is how many bytes the queue still takes. Buffers that their payload fills
+// badly count for more than that: a queue holds on to twice its size at the
+// most, and to what was offered before.
+func (r *receiveQueue) free(m *tcp.Memory) int {
+	const slack = 16 << 10 // some small packets are kept as they are
+	limit := r.limit
+	if m.Tight() {
+		// What was offered is not taken back (RFC 9293 section 3.8.6), but
+		// nothing is added.
+		limit = min(limit, firstRcvBuf)
+		if m.Full() {
+			limit = min(limit, leastOffer)
+			if r.bytes > 0 {
+				return 0
+			}
+		}
+	}
+	return max(0, int(limit-max(r.bytes, (r.mem-slack)/2)))
+}
+
+// leastOffer is what a connection without unread data is offered however short
+// memory is, so that it does not stand still.
+const leastOffer = 4 << 10
+
+// rightsize lets the receive buffer grow with what the reader takes. r.mu and the
+// connection's lock are held.
+func (c *TCPConn) rightsize(now time.Duration) {
+	r := &c.rq
+	want, due := c.core.Rightsize(int(r.taken), now)
+	if !due {
+		return
+	}
+	r.taken = 0
+	most := c.config.RcvBufAuto
+	if want = min(want, most); want > int(r.limit) && !r.fixed && !c.host.memory.Tight() {
+		r.limit = int32(want)
+		c.core.SetRcvBuf(want)
+	}
+}
+
+// refuse takes the data off a segment that came while memory is full, as if it
+// had been lost, unless the reader has nothing: then it must come on. What the
+// segment acknowledges counts.
+func (c *TCPConn) refuse(seg *tcp.Segment) {
+	r := &c.rq
+	r.mu.Lock()
+	empty := r.bytes == 0
+	r.mu.Unlock()
+	if empty || len(seg.Payload) == 0 {
+		return
+	}
+	seg.Payload = nil
+	seg.Flags &^= header.TCPFlagFIN
+	c.host.count.drops[DropMemory].Add(1)
+}

@@ -1,0 +1,51 @@
+package tcp
+
+import "sync/atomic"
+
+// Memory is what the connections of a host hold, in bytes of the buffers and not
+// of the payload in them: received and not read, out of order, written and not
+// acknowledged. It is a limit of the kind of Linux's net.ipv4.tcp_mem. It is
+// safe for concurrent use; the zero value has no limit.
+type Memory struct {
+	used  atomic.Int64
+	limit int64
+	_     [48]byte
+	// level changes seldom, so that looking at it costs nothing.
+	level atomic.Int32
+}
+
+// The levels of a Memory.
+const (
+	memoryPlenty int32 = iota
+	memoryTight        // three quarters of the limit are used
+	memoryFull
+)
+
+// SetLimit sets the limit, before use; 0 is none.
+func (m *Memory) SetLimit(bytes int64) { m.limit = bytes }
+
+// Add counts n more bytes, or fewer if n is negative.
+func (m *Memory) Add(n int) {
+	used := m.used.Add(int64(n))
+	level := memoryPlenty
+	switch {
+	case m.limit == 0:
+	case used >= m.limit:
+		level = memoryFull
+	case used >= m.limit/4*3:
+		level = memoryTight
+	}
+	if level != m.level.Load() {
+		m.level.Store(level)
+	}
+}
+
+// Used is how many bytes are held, to some 64 KiB for each processor.
+func (m *Memory) Used() int64 { return m.used.Load() }
+
+// Tight reports whether it is time to offer less and to grow nothing.
+func (m *Memory) Tight() bool { return m.level.Load() >= memoryTight }
+
+// Full reports whether nothing more is to be taken, but by those who have
+// nothing.
+func (m *Memory) Full() bool { return m.level.Load() == memoryFull }

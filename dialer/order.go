@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/netip"
 	"time"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
 )
 
 // Resolver looks up the addresses of a name. network is "ip", "ip4" or "ip6".
@@ -36,7 +38,7 @@ func Resolve(ctx context.Context, r Resolver, network, host string) ([]netip.Add
 	var fit []netip.Addr
 	for _, a := range addrs {
 		a = a.Unmap()
-		if f := family(network); f == 0 || (f == '4') == a.Is4() {
+		if f := family(network); f == 0 || (f == '4') == a.Is4() || defect.On(defect.FamilyIgnored) {
 			fit = append(fit, a)
 		}
 	}
@@ -84,7 +86,7 @@ func Context(ctx context.Context, timeout time.Duration, deadline time.Time, can
 	if ctx == nil {
 		panic("nil context") // as package net
 	}
-	if timeout != 0 { // including negative, as package net
+	if timeout != 0 && !defect.On(defect.TimeoutIgnored) { // including negative, as package net
 		if t := time.Now().Add(timeout); deadline.IsZero() || t.Before(deadline) {
 			deadline = t
 		}
@@ -95,7 +97,7 @@ func Context(ctx context.Context, timeout time.Duration, deadline time.Time, can
 			ctx, stop = context.WithDeadline(ctx, deadline)
 		}
 	}
-	if cancel == nil {
+	if cancel == nil || defect.On(defect.CancelIgnored) {
 		return ctx, stop
 	}
 	sub, end := context.WithCancel(ctx)

@@ -9,6 +9,8 @@ package dialer
 import (
 	"context"
 	"time"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
 )
 
 // DefaultDelay is the time between two attempts, unless one fails earlier.
@@ -60,11 +62,16 @@ func Race[A, C any](ctx context.Context, addrs []A, delay time.Duration, attempt
 	for running > 0 {
 		select {
 		case <-timer.C:
+			if defect.On(defect.FallbackNever) {
+				continue
+			}
 		case r := <-results:
 			running--
 			switch {
 			case r.err == nil && done:
-				discard(r.conn)
+				if !defect.On(defect.LoserLeaks) {
+					discard(r.conn)
+				}
 			case r.err == nil:
 				won, done = r.conn, true
 				cancel()

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
 )
 
 // family is the address family that package net would give a socket. The stack
@@ -100,7 +102,7 @@ func (e endpoint) addrPort(f family, call string) (netip.AddrPort, error) {
 			addr = addr.WithZone(e.zone)
 		}
 	}
-	if e.port < 0 || e.port > 65535 {
+	if (e.port < 0 || e.port > 65535) && !defect.On(defect.LargePortTruncated) {
 		return netip.AddrPort{}, os.NewSyscallError(call, syscall.EINVAL)
 	}
 	return netip.AddrPortFrom(addr, uint16(e.port)), nil
@@ -125,7 +127,7 @@ func toLocal(a netip.AddrPort) netip.AddrPort {
 
 // mapTo makes a, of the stack's, an address as a socket of family f shows it.
 func (f family) mapTo(a netip.AddrPort) netip.AddrPort {
-	if f == inet6 && a.Addr().Is4() {
+	if f == inet6 && a.Addr().Is4() && !defect.On(defect.FormOfAddress) {
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
 	}
 	return a

@@ -2,7 +2,6 @@ package fastnet
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -159,10 +157,6 @@ func TestDescriptorsAreRefusedWithAClearError(t *testing.T) {
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 		require.Equal(t, "file", err.(*net.OpError).Op)
 	}
-	for _, f := range []func() (syscall.RawConn, error){c.SyscallConn, ln.SyscallConn, u.SyscallConn} {
-		_, err := f()
-		require.ErrorIs(t, err, errors.ErrUnsupported)
-	}
 }
 
 func TestDatagramsKeepTheirBordersAndSources(t *testing.T) {
@@ -226,69 +220,6 @@ func TestLargeDatagramsCrossInFragments(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(want, got[:n]), size)
 	}
-}
-
-func TestDialHonoursContextAtEachStage(t *testing.T) {
-	l := newLab(t, labConfig{})
-	const nobody = "10.0.0.99:80" // on the wire's subnet: no answer to ARP
-
-	t.Run("cancelled while it connects", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(30*time.Millisecond, cancel)
-		c, err := l.client.DialContext(ctx, "tcp", nobody)
-		require.True(t, c == nil)
-		require.ErrorIs(t, err, context.Canceled)
-		require.EqualError(t, err, "dial tcp 10.0.0.99:80: operation was canceled")
-	})
-	t.Run("its time is over while it connects", func(t *testing.T) {
-		_, err := l.client.DialTimeout("tcp", nobody, 30*time.Millisecond)
-		require.EqualError(t, err, "dial tcp 10.0.0.99:80: i/o timeout")
-		require.True(t, err.(net.Error).Timeout())
-		_, err = l.client.DialWith(t.Context(), &Dialer{Deadline: time.Now().Add(30 * time.Millisecond)}, "tcp", nobody)
-		require.True(t, err.(net.Error).Timeout())
-	})
-	t.Run("cancelled by the old channel", func(t *testing.T) {
-		stop := make(chan struct{})
-		time.AfterFunc(30*time.Millisecond, func() { close(stop) })
-		_, err := l.client.DialWith(t.Context(), &Dialer{Cancel: stop}, "tcp", nobody)
-		require.EqualError(t, err, "dial tcp 10.0.0.99:80: operation was canceled")
-	})
-	t.Run("cancelled while it resolves", func(t *testing.T) {
-		asked := make(chan struct{})
-		var once sync.Once
-		r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			once.Do(func() { close(asked) })
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}}
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() {
-			<-asked
-			cancel()
-		}()
-		_, err := l.client.DialWith(ctx, &Dialer{Resolver: r}, "tcp", "name.example:80")
-		var op *net.OpError
-		require.ErrorAs(t, err, &op)
-		var dns *net.DNSError
-		require.ErrorAs(t, err, &dns)
-		require.ErrorIs(t, err, context.Canceled)
-		require.Nil(t, op.Addr)
-	})
-	t.Run("an end after the connect changes nothing", func(t *testing.T) {
-		ln, err := l.server.Listen("tcp", serverIP+":0")
-		require.NoError(t, err)
-		defer ln.Close()
-		go echo(ln)
-		ctx, cancel := context.WithCancel(t.Context())
-		c, err := l.client.DialContext(ctx, "tcp", ln.Addr().String())
-		require.NoError(t, err)
-		defer c.Close()
-		cancel()
-		_, err = c.Write([]byte("x"))
-		require.NoError(t, err)
-		_, err = c.Read(make([]byte, 1))
-		require.NoError(t, err)
-	})
 }
 
 func TestDialerSetsTheSource(t *testing.T) {

@@ -85,9 +85,9 @@ func (w *cmsgWriter) int(level, typ, value int) {
 // putControl writes what the socket is to tell of a datagram, in Linux's order,
 // and returns its length and the flags.
 func (c *UDPConn) putControl(oob []byte, info *stack.DatagramInfo) (n, flags int) {
-	w := cmsgWriter{oob: oob}
+	w, asked := cmsgWriter{oob: oob}, c.oobFlags()
 	index := c.owner.netIndex(info.Interface)
-	if c.oob&oobPktinfo6 != 0 {
+	if asked&oobPktinfo6 != 0 {
 		if b := w.next(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, unix.SizeofInet6Pktinfo); b != nil {
 			to := info.To.As16()
 			copy(b, to[:])
@@ -95,7 +95,7 @@ func (c *UDPConn) putControl(oob []byte, info *stack.DatagramInfo) (n, flags int
 		}
 	}
 	if info.To.Is4() {
-		if c.oob&oobPktinfo4 != 0 {
+		if asked&oobPktinfo4 != 0 {
 			if b := w.next(unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo); b != nil {
 				to, local := info.To.As4(), c.owner.replyFrom(info).As4()
 				binary.NativeEndian.PutUint32(b, uint32(index))
@@ -103,20 +103,20 @@ func (c *UDPConn) putControl(oob []byte, info *stack.DatagramInfo) (n, flags int
 				copy(b[8:], to[:])
 			}
 		}
-		if c.oob&oobTTL != 0 {
+		if asked&oobTTL != 0 {
 			w.int(unix.IPPROTO_IP, unix.IP_TTL, int(info.TTL))
 		}
-		if c.oob&oobTOS != 0 {
+		if asked&oobTOS != 0 {
 			if b := w.next(unix.IPPROTO_IP, unix.IP_TOS, 1); b != nil {
 				b[0] = info.TOS
 			}
 		}
 		return w.n, w.flags
 	}
-	if c.oob&oobHops != 0 {
+	if asked&oobHops != 0 {
 		w.int(unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT, int(info.TTL))
 	}
-	if c.oob&oobClass != 0 {
+	if asked&oobClass != 0 {
 		w.int(unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(info.TOS))
 	}
 	return w.n, w.flags

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/afpacket"
 	"github.com/fastnet-go/fastnet/nic/fault"
 	"github.com/fastnet-go/fastnet/nic/tap"
 	"github.com/fastnet-go/fastnet/stack"
@@ -12,7 +13,7 @@ import (
 )
 
 // Config describes a Network. The zero value of a field takes its default.
-// One of Device, Tap, Wire and LoopbackOnly says which device it is on.
+// One of Device, Tap, XDP, Packet, Wire and LoopbackOnly says which device it is on.
 type Config struct {
 	Name string // in log lines; default the device's
 
@@ -20,6 +21,12 @@ type Config struct {
 	Device nic.Device
 	// Tap makes the Network open a TAP device, and close it (Linux only).
 	Tap *tap.Config
+	// XDP makes the Network open an interface of Linux's by AF_XDP, beside the
+	// kernel, and close it.
+	XDP *XDP
+	// Packet makes the Network open an interface of Linux's by packet sockets,
+	// with addresses of its own beside the kernel's, and close it.
+	Packet *afpacket.Config
 	// Wire is the name of a device given to RegisterDevice.
 	Wire string
 	// LoopbackOnly makes a host without a device: it has nothing but its own
@@ -38,7 +45,7 @@ type Config struct {
 	DNS []netip.AddrPort
 
 	// Loopback says whose the loopback addresses are; the default is the
-	// kernel's with a TAP device and the stack's else.
+	// kernel's with a TAP device, XDP and Packet, and the stack's else.
 	Loopback Loopback
 
 	// Kernel are further sockets that are the kernel's.
@@ -63,7 +70,8 @@ type Config struct {
 type Loopback uint8
 
 const (
-	// LoopbackDefault is LoopbackKernel with a TAP device and LoopbackStack else.
+	// LoopbackDefault is LoopbackKernel with a TAP device, XDP and Packet, and
+	// LoopbackStack else.
 	LoopbackDefault Loopback = iota
 	// LoopbackStack: they are the host's own. Nothing of the network but what
 	// cannot be served by the stack touches the kernel.

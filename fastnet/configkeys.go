@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fastnet-go/fastnet/nic/afpacket"
 	"github.com/fastnet-go/fastnet/nic/fault"
 	"github.com/fastnet-go/fastnet/nic/tap"
 	"github.com/fastnet-go/fastnet/stack/route"
@@ -47,6 +48,7 @@ var tapSettings = map[string]setting{
 	"queues":  {"a number from 1 to 256", func(c *Config, v string) error { return setInt(&c.Tap.Queues, v, 1, 256) }},
 	"netns":   {"the path of a network namespace, as /run/netns/NAME", func(c *Config, v string) error { return setText(&c.Tap.NetNS, v) }},
 	"offload": {"true or false", func(c *Config, v string) error { return setOffload(c, v) }},
+	"vhost":   {"true or false", func(c *Config, v string) error { return setBool(&c.Tap.VHost, v) }},
 }
 
 // wireSettings are the keys of a registered device.
@@ -69,12 +71,14 @@ var schemes = map[string]struct {
 	init func(*Config)
 }{
 	"tap":      {keys: tapSettings, init: func(c *Config) { c.Tap = &tap.Config{} }},
+	"packet":   {keys: packetSettings, init: func(c *Config) { c.Packet = &afpacket.Config{} }},
+	"xdp":      {keys: xdpSettings, init: func(c *Config) { c.XDP = &XDP{} }},
 	"wire":     {keys: wireSettings, init: func(*Config) {}},
 	"loopback": {keys: loopbackSettings, bare: true, init: func(c *Config) { c.LoopbackOnly = true }},
 }
 
 // plannedSchemes are devices that will come.
-var plannedSchemes = []string{"xdp", "afpacket", "virtio", "vfio", "e1000e", "igb", "ixgbe", "vhostuser", "memif"}
+var plannedSchemes = []string{"virtio", "vfio", "e1000e", "igb", "ixgbe", "vhostuser", "memif"}
 
 // apply sets one key. source is where it stands, for the error.
 func (c *Config) apply(source, scheme, key, value string) error {
@@ -101,7 +105,7 @@ func (c *Config) start(source, scheme string) error {
 	case slices.Contains(plannedSchemes, scheme):
 		return fmt.Errorf("fastnet: %s: the device %q is not there yet: use tap:name=fast0,addr=10.77.0.2/24", source, scheme)
 	}
-	return fmt.Errorf("fastnet: %s: unknown device %q: use tap, wire or loopback, as tap:name=fast0,addr=10.77.0.2/24", source, scheme)
+	return fmt.Errorf("fastnet: %s: unknown device %q: use tap, xdp, packet, wire or loopback, as tap:name=fast0,addr=10.77.0.2/24", source, scheme)
 }
 
 func keysOf(scheme string) []string {

@@ -15,11 +15,14 @@ import (
 //
 //	tap:name=fast0,addr=10.77.0.2/24,gw=10.77.0.1,host=10.77.0.1/24,queues=1,offload=true
 //	wire:lab,addr=10.0.0.1/24,addr=fd00::1/64,loss=0.01,delay=5ms
+//	xdp:eth0,ports=443,udp:53
+//	xdp:eth0,addr=10.0.0.2/24,gw=10.0.0.1
+//	packet:eth0,addr=10.0.0.2/24,gw=10.0.0.1,queues=2,mac=auto
 //	loopback:require=true
 //
 // or the path of a TOML file, for LoadConfig: what begins with "/" or "." or
 // ends in ".toml". The keys addr, host, gw (one a family), route, dns and kernel may be
-// repeated; dns takes a list as well (dns=10.77.0.1,10.77.0.3). A first part without "=" is the name. An error is one line that
+// repeated, and ports; dns and ports take a list as well (dns=10.77.0.1,10.77.0.3). A first part without "=" is the name. An error is one line that
 // names the key.
 func ParseConfig(text string) (Config, error) { return parseConfig("config", text) }
 
@@ -46,7 +49,7 @@ func parseConfig(source, text string) (Config, error) {
 		switch {
 		case !ok && key == "":
 			continue
-		case !ok && last == "dns": // a list, whose comma is ours
+		case !ok && (last == "dns" || last == "ports"): // a list, whose comma is ours
 			key, value = last, part
 		case !ok && i == 0:
 			key, value = "name", part
@@ -111,6 +114,10 @@ func (c *Config) complete(source, scheme string) error {
 	switch {
 	case scheme == "wire" && c.Wire == "":
 		return fmt.Errorf("fastnet: %s: no name: write that of a device given to RegisterDevice, as wire:lab", source)
+	case scheme == "packet" && c.Packet.Interface == "":
+		return fmt.Errorf("fastnet: %s: no name: write that of an Ethernet interface of the kernel's, as packet:eth0", source)
+	case scheme == "xdp":
+		return c.checkXDP()
 	case len(c.Addresses) == 0 && !c.LoopbackOnly:
 		return fmt.Errorf("fastnet: %s: no address: write addr=10.77.0.2/24", source)
 	}

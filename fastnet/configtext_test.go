@@ -82,9 +82,8 @@ func TestConfigurationErrorsNameTheKeyAndWhatToDo(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                          "is empty: write a device, as tap:name=fast0,addr=10.77.0.2/24",
 		"fast0":                                     `"fast0" names no device: write tap:name=fast0`,
-		"xdp:eth0":                                  `the device "xdp" is not there yet: use tap:`,
 		"vfio:0000:03:00.0,addr=dhcp":               `the device "vfio" is not there yet: use tap:`,
-		"tun:name=x":                                `unknown device "tun": use tap, wire or loopback`,
+		"tun:name=x":                                `unknown device "tun": use tap, xdp, packet, wire or loopback`,
 		"tap:name=fast0":                            "no address: write addr=10.77.0.2/24",
 		"tap:name=fast0,address=1":                  `unknown key "address": tap: takes addr, backlog, corrupt,`,
 		"tap:fast0,addr=10.77.0.2":                  "addr=10.77.0.2: it has no prefix length: write an address with its prefix length, as 10.77.0.2/24",
@@ -136,14 +135,14 @@ func TestFileErrorsNameTheFileAndTheKey(t *testing.T) {
 func FuzzParseConfig(f *testing.F) {
 	f.Add("tap:name=fast0,addr=10.77.0.2/24,gw=10.77.0.1")
 	f.Add("wire:lab,addr=fd00::1/64,loss=0.5,route=::/0 via fd00::2")
-	f.Add("xdp:eth0")
+	f.Add("xdp:eth0,ports=443,udp:53,8000-8010,dialports=0,attach=native")
 	f.Add(",,=,:")
 	f.Fuzz(func(t *testing.T, text string) {
 		if s := strings.TrimSpace(text); s != "" && (s[0] == '/' || s[0] == '.' || strings.HasSuffix(s, ".toml")) {
 			t.Skip("a file")
 		}
 		c, err := ParseConfig(text)
-		if err == nil && len(c.Addresses) == 0 && !c.LoopbackOnly {
+		if err == nil && len(c.Addresses) == 0 && !c.LoopbackOnly && c.XDP == nil {
 			t.Fatal("a configuration without an address passed")
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/stack"
 )
 
@@ -86,7 +87,7 @@ func errOption(name, why string) error {
 // controlListener runs lc.Control, if there is one, for a socket that is to
 // listen on laddr, a *TCPAddr or a *UDPAddr.
 func (lc *ListenConfig) controlListener(ctx context.Context, network string, laddr Addr) (o socketOptions, err error) {
-	if lc.Control == nil {
+	if lc.Control == nil || defect.On(defect.ControlNotCalled) {
 		return o, nil
 	}
 	shadow := net.ListenConfig{Control: func(network, address string, c syscall.RawConn) error {

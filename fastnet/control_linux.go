@@ -1,6 +1,7 @@
 package fastnet
 
 import (
+	"slices"
 	"syscall"
 	"time"
 
@@ -31,9 +32,12 @@ func oobOption(flag oobFlags) func(*socketOptions, int) {
 	}
 }
 
-// options are all that are looked at: what a Control function can set that
-// none of them shows (memberships of groups, BPF programs, keys of TCP-MD5) has
-// no effect.
+// optionMemory names what a socket keeps memory for and does not tell otherwise. A
+// Control function's have no effect: a program's on a shared interface join groups
+// on the kernel's socket, which has them.
+const optionMemory = "a membership of a group, a packet filter or a key"
+
+// options are all that are looked at.
 var options = []option{
 	{"SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, nil, func(o *socketOptions, v int) { o.reuseAddr = v != 0 }},
 	{"SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, nil, func(o *socketOptions, v int) { o.reusePort = v != 0 }},
@@ -48,7 +52,9 @@ var options = []option{
 	{"TCP_KEEPINTVL", unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, nil, noEffect},
 	{"TCP_KEEPCNT", unix.IPPROTO_TCP, unix.TCP_KEEPCNT, nil, noEffect},
 	{"TCP_NODELAY", unix.IPPROTO_TCP, unix.TCP_NODELAY, nil, noEffect},
-	{"TCP_USER_TIMEOUT", unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, nil, func(o *socketOptions, v int) { o.userTimeout = time.Duration(v) * time.Millisecond }},
+	{"TCP_USER_TIMEOUT", unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, nil, func(o *socketOptions, v int) {
+		o.userTimeout = time.Duration(v) * time.Millisecond
+	}},
 	{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, nil, func(o *socketOptions, v int) { o.tos = uint8(v) }},
 	{"IPV6_TCLASS", unix.IPPROTO_IPV6, unix.IPV6_TCLASS, nil, func(o *socketOptions, v int) { o.trafficClass = uint8(max(v, 0)) }},
 	{"IPV6_V6ONLY", unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, nil, func(o *socketOptions, v int) { only := v != 0; o.v6only = &only }},
@@ -67,6 +73,7 @@ var options = []option{
 	{"IPV6_MULTICAST_LOOP", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, nil, func(o *socketOptions, v int) { o.noGroupLoop[1] = v == 0 }},
 
 	{"the address, by bind or connect", 0, 0, readBound, nil},
+	{optionMemory, unix.SOL_SOCKET, unix.SO_MEMINFO, readOptionMemory, nil},
 	{"SO_BINDTODEVICE", unix.SOL_SOCKET, unix.SO_BINDTODEVICE, readString, nil},
 	{"SO_MARK", unix.SOL_SOCKET, unix.SO_MARK, nil, nil},
 	{"SO_DONTROUTE", unix.SOL_SOCKET, unix.SO_DONTROUTE, nil, nil},
@@ -111,6 +118,9 @@ var options = []option{
 	{"IPV6_RECVORIGDSTADDR", unix.IPPROTO_IPV6, unix.IPV6_RECVORIGDSTADDR, nil, nil},
 }
 
+// notZero are options whose 0 means that packets stay in the host.
+var notZero = []string{"IP_MULTICAST_TTL", "IPV6_MULTICAST_HOPS", "IPV6_UNICAST_HOPS"}
+
 // readLinger returns the seconds, or -1 if the option is off.
 func readLinger(fd, level, opt int) (int, error) {
 	l, err := unix.GetsockoptLinger(fd, level, opt)
@@ -128,6 +138,19 @@ func readString(fd, level, opt int) (int, error) {
 		h = h*31 + int(c)
 	}
 	return h, err
+}
+
+// readOptionMemory returns the bytes that the kernel keeps for options of the
+// socket, SK_MEMINFO_OPTMEM of sock_diag(7). The value of SO_MEMINFO is a list of
+// numbers of 32 bits, as many as fit, and of x/sys' types for lists of numbers an
+// ICMPv6 filter is the one that holds it.
+func readOptionMemory(fd, level, opt int) (int, error) {
+	const optmem = 6
+	v, err := unix.GetsockoptICMPv6Filter(fd, level, opt)
+	if err != nil {
+		return 0, err
+	}
+	return int(v.Data[optmem]), nil
 }
 
 func readTime(fd, level, opt int) (int, error) {
@@ -162,12 +185,17 @@ func snapshot(c syscall.RawConn) (map[string]int, error) {
 func (o *socketOptions) changed(before, after map[string]int) error {
 	for i := range options {
 		opt := &options[i]
+		if opt.name == optionMemory {
+			continue
+		}
 		was, had := before[opt.name]
 		is, has := after[opt.name]
 		switch {
 		case !had || !has || was == is:
 		case opt.set == nil:
 			return errOption(opt.name, "the stack does not have it")
+		case is == 0 && slices.Contains(notZero, opt.name):
+			return errOption(opt.name+" to 0", "the stack has nothing that must not leave the host")
 		default:
 			opt.set(o, is)
 		}

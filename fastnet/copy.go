@@ -3,8 +3,11 @@ package fastnet
 import (
 	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
 )
 
 // copyBufferSize is one super-segment's worth of payload.
@@ -27,6 +30,9 @@ func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 	if c.stack == nil {
 		return kernelReadFrom(c.kernel, r)
 	}
+	if defect.On(defect.ReadFromDropsTheRest) {
+		r = io.LimitReader(r, copyBufferSize-1)
+	}
 	buf := copyBuffers.Get().(*[copyBufferSize]byte)
 	n, err := io.CopyBuffer(writerOnly{c}, r, buf[:])
 	copyBuffers.Put(buf)
@@ -41,17 +47,57 @@ func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
 	}
+	if to, ok := w.(*TCPConn); ok && to.ok() && to.stack == nil {
+		w = to.kernel // which splice and writev know
+	}
 	if c.stack == nil {
-		if to, ok := w.(*TCPConn); ok && to.ok() && to.stack == nil {
-			w = to.kernel // which splice knows
-		}
 		return c.kernel.WriteTo(w)
 	}
-	buf := copyBuffers.Get().(*[copyBufferSize]byte)
-	n, err := io.CopyBuffer(w, readerOnly{c}, buf[:])
-	copyBuffers.Put(buf)
-	if err != nil && err != io.EOF {
+	n, err := c.writeTo(w)
+	if err != nil {
 		err = c.opError("writeto", "write", err)
+	}
+	return n, err
+}
+
+// writeTo hands w the bytes where they were received, in as many packets, without
+// copying them; but for a file, to which each Write is a system call, and for a
+// writer that reads into its own memory.
+func (c *TCPConn) writeTo(w io.Writer) (n int64, err error) {
+	write := func(bufs [][]byte) (n int64, err error) {
+		for _, b := range bufs {
+			k, err := w.Write(b)
+			n += int64(k)
+			if err != nil || k < len(b) {
+				return n, err
+			}
+		}
+		return n, nil
+	}
+	switch w := w.(type) {
+	case *TCPConn:
+		if !w.ok() {
+			return 0, syscall.EINVAL
+		}
+		write = func(bufs [][]byte) (int64, error) {
+			n, err := w.stack.WriteBuffers(bufs)
+			if err != nil {
+				err = w.opError("write", "write", err)
+			}
+			return n, err
+		}
+	case *net.TCPConn, *net.UnixConn:
+		write = func(bufs [][]byte) (int64, error) { return (*net.Buffers)(&bufs).WriteTo(w) }
+	case *os.File:
+		buf := copyBuffers.Get().(*[copyBufferSize]byte)
+		defer copyBuffers.Put(buf)
+		return io.CopyBuffer(writerOnly{w}, readerOnly{c}, buf[:])
+	case io.ReaderFrom:
+		return w.ReadFrom(readerOnly{c})
+	}
+	n, readErr, err := c.stack.Forward(write)
+	if readErr != nil {
+		err = c.opError("read", "read", readErr)
 	}
 	return n, err
 }
@@ -97,8 +143,13 @@ func (v *Buffers) WriteTo(w io.Writer) (n int64, err error) {
 	if c.stack == nil {
 		return (*net.Buffers)(v).WriteTo(c.kernel)
 	}
+	if defect.On(defect.BuffersTwice) {
+		c.stack.WriteBuffers(*v)
+	}
 	n, err = c.stack.WriteBuffers(*v)
-	v.consume(n)
+	if n > 0 {
+		v.consume(n)
+	}
 	if err != nil {
 		err = c.opError("writev", "writev", err)
 	}

@@ -9,15 +9,18 @@ import (
 	"time"
 
 	"github.com/fastnet-go/fastnet/dialer"
+	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/stack"
 )
 
 // Dialer has the options of a dial: the fields of net.Dialer, with the same
 // meaning. Its methods use the default network; Network.DialWith uses another
 // one. Names are looked up with Resolver or, if that is nil, as Network.Resolver
-// says. The addresses of a name are
-// tried as Happy Eyeballs version 2 (RFC 8305) says, FallbackDelay apart; with a
-// negative FallbackDelay one after the other, with equal shares of the time.
+// says. The addresses of a name are tried as Happy Eyeballs version 2 (RFC 8305)
+// says, the families in turns, FallbackDelay apart; with a negative FallbackDelay
+// one after the other, with equal shares of the time. A Resolver returns the
+// addresses of both families together, so there is no resolution delay (section 3):
+// a dial waits for the slower of the two answers.
 //
 // For a socket of the stack's, Control and ControlContext work as ListenConfig's.
 type Dialer net.Dialer
@@ -95,12 +98,13 @@ func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address stri
 		return nil, &OpError{Op: "dial", Net: network, Err: err}
 	}
 	failed := func(ra Addr, err error) error {
-		return &OpError{Op: "dial", Net: network, Source: d.LocalAddr, Addr: ra, Err: netError("connect", err)}
+		return &OpError{Op: "dial", Net: network, Source: d.LocalAddr, Addr: ra, Err: err}
 	}
+	ended := func(ra Addr, err error) error { return failed(ra, netError("connect", err)) }
 	hooks := hooksOf(ctx)
 	attempt := func(ctx context.Context, ra Addr) (Conn, error) {
 		if err := ctx.Err(); err != nil {
-			return nil, failed(ra, err)
+			return nil, ended(ra, err)
 		}
 		if hooks.start != nil {
 			hooks.start(network, ra.String())
@@ -108,6 +112,9 @@ func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address stri
 		c, err := n.dialOne(ctx, d, network, ra)
 		if err != nil {
 			c, err = nil, failed(ra, err)
+			if defect.On(defect.TypedNil) {
+				c = (*TCPConn)(nil)
+			}
 		}
 		if hooks.done != nil {
 			hooks.done(network, ra.String(), err)
@@ -115,7 +122,7 @@ func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address stri
 		return c, err
 	}
 	if udp || d.FallbackDelay < 0 {
-		return dialer.Serial(ctx, addrs, attempt, failed)
+		return dialer.Serial(ctx, addrs, attempt, ended)
 	}
 	delay := d.FallbackDelay
 	if delay == 0 {
@@ -182,7 +189,7 @@ func (n *Network) dialAddrs(network string, laddr, raddr endpoint) (f family, lo
 // dialError tells the bind from the connect of which package net's dial
 // consists: the stack's is one call.
 func dialError(err error, local endpoint) error {
-	if local.set && (err == syscall.EADDRINUSE || err == syscall.EADDRNOTAVAIL || err == syscall.EACCES) {
+	if local.set && !defect.On(defect.BindErrorIsConnect) && (err == syscall.EADDRINUSE || err == syscall.EADDRNOTAVAIL || err == syscall.EACCES) {
 		return netError("bind", err)
 	}
 	return netError("connect", err)
@@ -195,12 +202,14 @@ func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr,
 	if forbidden != nil {
 		return nil, forbidden
 	}
-	if kernel {
-		c, err := n.dialKernel(ctx, d, network, opAddr(laddr), raddr)
-		if err != nil {
-			return nil, err
+	src := local.Addr()
+	if n.shared != nil && !kernel && err == nil {
+		if src, kernel, forbidden = n.dialsByKernel(network, local, remote); forbidden != nil {
+			return nil, forbidden
 		}
-		return &TCPConn{kernel: c.(*net.TCPConn)}, nil
+	}
+	if kernel {
+		return n.dialTCPByKernel(ctx, d, network, laddr, raddr)
 	}
 	if err != nil {
 		return nil, err
@@ -211,6 +220,20 @@ func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr,
 	}
 	o := stack.TCPOptions{KeepAlive: initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)}
 	set.tcp(&o, d.KeepAlive < 0 && !d.KeepAliveConfig.Enable)
+	if n.shared != nil {
+		s, taken, err := n.shared.dialTCP(ctx, src, remote, o)
+		switch {
+		case !taken:
+			if err := n.noDialPort(network); err != nil {
+				return nil, err
+			}
+			return n.dialTCPByKernel(ctx, d, network, laddr, raddr)
+		case err != nil:
+			return nil, dialError(err, l)
+		}
+		set.inherit(s)
+		return newTCPConn(s, network, f, o.KeepAlive), nil
+	}
 	s, err := n.host.DialTCP(ctx, local, remote, o)
 	for try := 0; try < 2 && err == nil && local.Port() == 0 && selfConnected(s); try++ {
 		s.Close()
@@ -230,12 +253,14 @@ func (n *Network) dialUDP(ctx context.Context, d *Dialer, network string, laddr,
 	if forbidden != nil {
 		return nil, forbidden
 	}
-	if kernel {
-		c, err := n.dialKernel(ctx, d, network, opAddr(laddr), raddr)
-		if err != nil {
-			return nil, err
+	src := local.Addr()
+	if n.shared != nil && !kernel && err == nil {
+		if src, kernel, forbidden = n.dialsByKernel(network, local, remote); forbidden != nil {
+			return nil, forbidden
 		}
-		return &UDPConn{kernel: c.(*net.UDPConn)}, nil
+	}
+	if kernel {
+		return n.dialUDPByKernel(ctx, d, network, laddr, raddr)
 	}
 	if err != nil {
 		return nil, err
@@ -248,11 +273,45 @@ func (n *Network) dialUDP(ctx context.Context, d *Dialer, network string, laddr,
 	if err := set.udp(n, f, &o); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, netError("connect", err)
+	}
+	if n.shared != nil {
+		s, u, taken, err := n.shared.dialUDP(src, remote, o)
+		switch {
+		case !taken:
+			if err := n.noDialPort(network); err != nil {
+				return nil, err
+			}
+			return n.dialUDPByKernel(ctx, d, network, laddr, raddr)
+		case err != nil:
+			return nil, dialError(err, l)
+		}
+		c := n.newUDPConn(s, network, f, set.v6(network == "udp6"), true, set)
+		c.shared = u
+		return c, nil
+	}
 	s, err := n.host.DialUDP(local, remote, o)
 	if err != nil {
 		return nil, dialError(err, l)
 	}
-	return n.newUDPConn(s, network, f, set.v6(network == "udp6"), true, set.oob), nil
+	return n.newUDPConn(s, network, f, set.v6(network == "udp6"), true, set), nil
+}
+
+func (n *Network) dialTCPByKernel(ctx context.Context, d *Dialer, network string, laddr, raddr *TCPAddr) (*TCPConn, error) {
+	c, err := n.dialKernel(ctx, d, network, opAddr(laddr), raddr)
+	if err != nil {
+		return nil, err
+	}
+	return &TCPConn{kernel: c.(*net.TCPConn)}, nil
+}
+
+func (n *Network) dialUDPByKernel(ctx context.Context, d *Dialer, network string, laddr, raddr *UDPAddr) (*UDPConn, error) {
+	c, err := n.dialKernel(ctx, d, network, opAddr(laddr), raddr)
+	if err != nil {
+		return nil, err
+	}
+	return &UDPConn{kernel: c.(*net.UDPConn)}, nil
 }
 
 // dialKernel connects through package net, whose error it takes out of its

@@ -40,7 +40,7 @@ func (n *Network) DialUDP(network string, laddr, raddr *UDPAddr) (*UDPConn, erro
 
 func (n *Network) dialTCPAddr(ctx context.Context, d *Dialer, network string, laddr, raddr *TCPAddr) (*TCPConn, error) {
 	failed := func(err error) error {
-		return &OpError{Op: "dial", Net: network, Source: opAddr(laddr), Addr: opAddr(raddr), Err: netError("connect", err)}
+		return &OpError{Op: "dial", Net: network, Source: opAddr(laddr), Addr: opAddr(raddr), Err: err}
 	}
 	if tcp, _ := stackNetwork(network); !tcp {
 		return nil, failed(UnknownNetworkError(network))
@@ -57,7 +57,7 @@ func (n *Network) dialTCPAddr(ctx context.Context, d *Dialer, network string, la
 
 func (n *Network) dialUDPAddr(ctx context.Context, d *Dialer, network string, laddr, raddr *UDPAddr) (*UDPConn, error) {
 	failed := func(err error) error {
-		return &OpError{Op: "dial", Net: network, Source: opAddr(laddr), Addr: opAddr(raddr), Err: netError("connect", err)}
+		return &OpError{Op: "dial", Net: network, Source: opAddr(laddr), Addr: opAddr(raddr), Err: err}
 	}
 	if _, udp := stackNetwork(network); !udp {
 		return nil, failed(UnknownNetworkError(network))

@@ -31,8 +31,9 @@
 // Unix sockets, raw IP sockets but those for ICMP, descriptors (FileConn ...) and
 // the sockets that Config.Kernel names go to package net. These are fallbacks:
 // counted, logged once, and refused with Config.Require. Names are looked up by
-// package net too, unless Config.DNS has servers. File and SyscallConn of a socket
-// of the stack's fail with ENOTSUP, for there is no descriptor. A Control function
+// package net too, unless Config.DNS has servers. File of a socket of the
+// stack's fails with ENOTSUP, for there is no descriptor; SyscallConn sets options
+// and, of a TCPConn, reads and writes, on Linux. A Control function
 // gets a socket of the kernel's to set options on, which then are the stack's
 // socket's (see ListenConfig); the kernel's is never bound. A listener that
 // listens in both places has its Control called for each.

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/stack"
 )
 
@@ -35,14 +36,20 @@ func dialEnded(ctx context.Context, cancel context.CancelFunc) (Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:1")
 }
 
-// errNoDescriptor is why File, SyscallConn and Control do not work on a socket
-// of the stack's. errors.Is(err, errors.ErrUnsupported) holds.
+// errNoDescriptor is why File, and some of SyscallConn and Control, do not work on
+// a socket of the stack's. errors.Is(err, errors.ErrUnsupported) holds.
 var errNoDescriptor error = syscall.ENOTSUP
 
 // netError translates an error of the stack's to what package net has inside
 // its OpError: an errno is wrapped with the name of the system call that
 // package net would have made.
 func netError(call string, err error) error {
+	if defect.On(defect.TimeoutUnmarked) && err == os.ErrDeadlineExceeded {
+		return errors.New(err.Error())
+	}
+	if defect.On(defect.ClosedUnmarked) && err == stack.ErrClosed {
+		return errors.New(net.ErrClosed.Error())
+	}
 	switch err {
 	case nil, os.ErrDeadlineExceeded:
 		return err
@@ -53,7 +60,7 @@ func netError(call string, err error) error {
 	case context.DeadlineExceeded:
 		return errTimeout
 	}
-	if errno, ok := err.(syscall.Errno); ok {
+	if errno, ok := err.(syscall.Errno); ok && !defect.On(defect.SyscallMissing) {
 		return os.NewSyscallError(call, errno)
 	}
 	return err

@@ -13,7 +13,7 @@ import (
 )
 
 var dialSituations = []situation{
-	{"dial addresses that are none", func(t *testing.T, w *world) (errs []error) {
+	{"dial addresses that are none", func(t *testing.T, w *world) (errs []any) {
 		for _, c := range [][2]string{
 			{"tcp", ""}, {"tcp", "host"}, {"tcp", "1.2.3.4"}, {"tcp", "::1"}, {"tcp", "[::1"}, {"tcp", "[::1]80"},
 			{"tcp", "a:b:c"}, {"tcp", "127.0.0.1:65536"}, {"tcp", "127.0.0.1:-1"}, {"tcp", "127.0.0.1:99999999999"},
@@ -27,7 +27,7 @@ var dialSituations = []situation{
 		}
 		return errs
 	}},
-	{"dial a port where nobody listens", func(t *testing.T, w *world) []error {
+	{"dial a port where nobody listens", func(t *testing.T, w *world) []any {
 		port := w.freePort(t, "tcp")
 		c, err := w.dial(t.Context(), new(net.Dialer), "tcp", w.server(port))
 		require.True(t, c == nil, "an untyped nil")
@@ -41,7 +41,7 @@ var dialSituations = []situation{
 			errOf(w.dial(t.Context(), &net.Dialer{Timeout: time.Minute}, "tcp4", w.server(port))),
 		)
 	}},
-	{"dial nothing", func(t *testing.T, w *world) []error {
+	{"dial nothing", func(t *testing.T, w *world) []any {
 		return list(
 			errOf(w.dialTCP("tcp", nil, nil)), errOf(w.dialUDP("udp", nil, nil)),
 			errOf(w.dialTCP("udp", nil, &net.TCPAddr{Port: 80})), errOf(w.dialUDP("tcp", nil, &net.UDPAddr{Port: 80})),
@@ -49,7 +49,7 @@ var dialSituations = []situation{
 			errOf(w.dialTCP("", nil, nil)),
 		)
 	}},
-	{"dial impossible address structures", func(t *testing.T, w *world) []error {
+	{"dial impossible address structures", func(t *testing.T, w *world) []any {
 		return list(
 			errOf(w.dialTCP("tcp4", nil, &net.TCPAddr{IP: net.IPv6loopback, Port: 80})),
 			errOf(w.dialTCP("tcp", nil, &net.TCPAddr{IP: net.ParseIP(w.serverIP), Port: 65536})),
@@ -64,7 +64,7 @@ var dialSituations = []situation{
 			errOf(w.dialUDP("udp", nil, &net.UDPAddr{IP: net.ParseIP(w.serverIP), Port: 65536})),
 		)
 	}},
-	{"dial from an address of another kind", func(t *testing.T, w *world) []error {
+	{"dial from an address of another kind", func(t *testing.T, w *world) []any {
 		other := &net.TCPAddr{IP: net.IPv6loopback}
 		if net.ParseIP(w.serverIP).To4() == nil {
 			other.IP = net.IPv4(127, 0, 0, 1)
@@ -78,14 +78,14 @@ var dialSituations = []situation{
 			errOf(w.dial(t.Context(), &net.Dialer{LocalAddr: &net.UnixAddr{Name: "x", Net: "unix"}}, "tcp", w.server(80))),
 		)
 	}},
-	{"dial from an address that is not ours", func(t *testing.T, w *world) []error {
+	{"dial from an address that is not ours", func(t *testing.T, w *world) []any {
 		return list(
 			errOf(w.dialTCP("tcp", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, &net.TCPAddr{IP: net.ParseIP(w.serverIP), Port: 80})),
 			errOf(w.dialUDP("udp", &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1)}, &net.UDPAddr{IP: net.ParseIP(w.serverIP), Port: 80})),
 			errOf(w.dial(t.Context(), &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}}, "tcp", w.server(80))),
 		)
 	}},
-	{"dial from a port in use", func(t *testing.T, w *world) []error {
+	{"dial from a port in use", func(t *testing.T, w *world) []any {
 		ln, err := w.listen("tcp", w.server(0))
 		require.NoError(t, err)
 		defer ln.Close()
@@ -101,7 +101,7 @@ var dialSituations = []situation{
 		_, uerr = w.dialUDP("udp", u.LocalAddr().(*net.UDPAddr), &net.UDPAddr{IP: net.ParseIP(w.serverIP), Port: 9})
 		return list(err, uerr)
 	}},
-	{"dial with a context that has ended", func(t *testing.T, w *world) []error {
+	{"dial with a context that has ended", func(t *testing.T, w *world) []any {
 		cancelled, cancel := context.WithCancel(t.Context())
 		cancel()
 		expired, cancel := context.WithDeadline(t.Context(), past)
@@ -118,7 +118,7 @@ var dialSituations = []situation{
 			errOf(w.dial(cancelled, new(net.Dialer), "tcp", "localhost.invalid:80")),
 		)
 	}},
-	{"dial an unspecified address", func(t *testing.T, w *world) []error {
+	{"dial an unspecified address", func(t *testing.T, w *world) []any {
 		// The local system is meant: nobody listens there.
 		port := strconv.Itoa(w.freePort(t, "tcp"))
 		return list(
@@ -130,7 +130,7 @@ var dialSituations = []situation{
 }
 
 var listenSituations = []situation{
-	{"listen on addresses that are none", func(t *testing.T, w *world) (errs []error) {
+	{"listen on addresses that are none", func(t *testing.T, w *world) (errs []any) {
 		for _, c := range [][2]string{
 			{"tcp", "host"}, {"tcp", "127.0.0.1:65536"}, {"tcp", "127.0.0.1:-1"}, {"tcp", "127.0.0.1:no-such-service"},
 			{"tcp4", "[::1]:0"}, {"tcp6", "127.0.0.1:0"}, {"", ":0"}, {"tcp5", ":0"}, {"udp", ":0"}, {"ip4:1", "127.0.0.1"},
@@ -146,7 +146,7 @@ var listenSituations = []situation{
 		}
 		return errs
 	}},
-	{"listen on impossible address structures", func(t *testing.T, w *world) []error {
+	{"listen on impossible address structures", func(t *testing.T, w *world) []any {
 		return list(
 			errOf(w.listenTCP("udp", nil)), errOf(w.listenUDP("tcp", nil)), errOf(w.listenTCP("", &net.TCPAddr{})),
 			errOf(w.listenTCP("tcp", &net.TCPAddr{Port: 65536})), errOf(w.listenTCP("tcp", &net.TCPAddr{Port: -1})),
@@ -160,7 +160,7 @@ var listenSituations = []situation{
 			errOf(w.listenUDP("udp", &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1)})),
 		)
 	}},
-	{"listen twice", func(t *testing.T, w *world) []error {
+	{"listen twice", func(t *testing.T, w *world) []any {
 		l, err := w.listen("tcp", w.server(0))
 		require.NoError(t, err)
 		defer l.Close()
@@ -177,7 +177,7 @@ var listenSituations = []situation{
 			errOf(w.listenPacket("udp", ":"+strconv.Itoa(uport))),
 		)
 	}},
-	{"accept after the deadline and after Close", func(t *testing.T, w *world) []error {
+	{"accept after the deadline and after Close", func(t *testing.T, w *world) []any {
 		l, err := w.listenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(w.serverIP)})
 		require.NoError(t, err)
 		require.NoError(t, l.SetDeadline(past))

@@ -27,7 +27,7 @@ func until(t *testing.T, f func() error) error {
 }
 
 // everything calls each method of a connection.
-func everything(c tcpConn) []error {
+func everything(c tcpConn) []any {
 	b := make([]byte, 1)
 	return list(
 		errOf(c.Read(b)), errOf(c.Write([]byte("x"))), errOf(c.Read(nil)), errOf(c.Write(nil)),
@@ -40,13 +40,13 @@ func everything(c tcpConn) []error {
 }
 
 var tcpSituations = []situation{
-	{"use a connection after Close", func(t *testing.T, w *world) []error {
+	{"use a connection after Close", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		require.NoError(t, c.Close())
 		require.NoError(t, s.Close())
 		return append(append(everything(c), everything(s)...), c.Close(), s.Close())
 	}},
-	{"close while calls wait", func(t *testing.T, w *world) []error {
+	{"close while calls wait", func(t *testing.T, w *world) []any {
 		c, _ := w.pair(t)
 		read, write := make(chan error, 1), make(chan error, 1)
 		go func() { read <- errOf(c.Read(make([]byte, 1))) }()
@@ -55,7 +55,7 @@ var tcpSituations = []situation{
 		require.NoError(t, c.Close())
 		return list(<-read, <-write)
 	}},
-	{"read after the peer's Close", func(t *testing.T, w *world) []error {
+	{"read after the peer's Close", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		_, err := s.Write([]byte("bye"))
 		require.NoError(t, err)
@@ -65,7 +65,7 @@ var tcpSituations = []situation{
 		require.Equal(t, 3, n)
 		return list(err, errOf(c.Read(b)), errOf(c.Read(b)), errOf(c.Read(nil)))
 	}},
-	{"write after the peer's Close", func(t *testing.T, w *world) []error {
+	{"write after the peer's Close", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		require.NoError(t, s.Close())
 		_, err := c.Read(make([]byte, 1))
@@ -75,21 +75,21 @@ var tcpSituations = []situation{
 		broken := until(t, func() error { return errOf(c.Write([]byte("x"))) })
 		return list(first, broken, errOf(c.Write([]byte("x"))), c.CloseWrite(), errOf(c.Read(make([]byte, 1))), c.Close())
 	}},
-	{"read after a RST", func(t *testing.T, w *world) []error {
+	{"read after a RST", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		require.NoError(t, s.SetLinger(0))
 		require.NoError(t, s.Close())
 		reset := errOf(c.Read(make([]byte, 1)))
 		return list(reset, errOf(c.Read(make([]byte, 1))), errOf(c.Write([]byte("x"))), c.Close())
 	}},
-	{"write after a RST", func(t *testing.T, w *world) []error {
+	{"write after a RST", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		require.NoError(t, s.SetLinger(0))
 		require.NoError(t, s.Close())
 		reset := until(t, func() error { return errOf(c.Write([]byte("x"))) })
 		return list(reset, errOf(c.Write([]byte("x"))), errOf(c.Read(make([]byte, 1))))
 	}},
-	{"reset while calls wait", func(t *testing.T, w *world) []error {
+	{"reset while calls wait", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		read := make(chan error, 1)
 		go func() { read <- errOf(c.Read(make([]byte, 1))) }()
@@ -98,7 +98,7 @@ var tcpSituations = []situation{
 		require.NoError(t, s.Close())
 		return list(<-read)
 	}},
-	{"close with unread data resets", func(t *testing.T, w *world) []error {
+	{"close with unread data resets", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		_, err := c.Write([]byte("unread"))
 		require.NoError(t, err)
@@ -107,7 +107,7 @@ var tcpSituations = []situation{
 		require.NoError(t, s.Close())
 		return list(errOf(c.Read(make([]byte, 1))))
 	}},
-	{"data before a RST stays readable", func(t *testing.T, w *world) []error {
+	{"data before a RST stays readable", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		_, err := s.Write([]byte("data"))
 		require.NoError(t, err)
@@ -125,7 +125,7 @@ var tcpSituations = []situation{
 		}
 		return list(err, errOf(c.Read(b)))
 	}},
-	{"deadlines in the past", func(t *testing.T, w *world) []error {
+	{"deadlines in the past", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		_, err := s.Write([]byte("data"))
 		require.NoError(t, err)
@@ -139,7 +139,7 @@ var tcpSituations = []situation{
 		require.NoError(t, c.SetDeadline(never))
 		return list(late, lateNothing, lateWrite, lateEmpty, errOf(c.Read(make([]byte, 1))), errOf(c.Write([]byte("x"))))
 	}},
-	{"deadlines that pass while calls wait", func(t *testing.T, w *world) []error {
+	{"deadlines that pass while calls wait", func(t *testing.T, w *world) []any {
 		c, _ := w.pair(t)
 		require.NoError(t, c.SetDeadline(time.Now().Add(30*time.Millisecond)))
 		read := errOf(c.Read(make([]byte, 1)))
@@ -151,7 +151,7 @@ var tcpSituations = []situation{
 		require.NoError(t, c.SetReadDeadline(past))
 		return list(read, write, <-pending, errOf(c.WriteTo(io.Discard)))
 	}},
-	{"half close", func(t *testing.T, w *world) []error {
+	{"half close", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		require.NoError(t, c.CloseWrite())
 		eof := errOf(s.Read(make([]byte, 1)))
@@ -161,12 +161,12 @@ var tcpSituations = []situation{
 		_, err = io.ReadFull(c, make([]byte, 11))
 		return list(eof, write, err, c.CloseWrite(), errOf(c.Write(nil)), errOf(c.ReadFrom(bytes.NewReader([]byte("x")))))
 	}},
-	{"half close of the reading side", func(t *testing.T, w *world) []error {
+	{"half close of the reading side", func(t *testing.T, w *world) []any {
 		c, _ := w.pair(t)
 		require.NoError(t, c.CloseRead())
 		return list(errOf(c.Read(make([]byte, 1))), errOf(c.Write([]byte("x"))), c.CloseRead())
 	}},
-	{"read while the reading side closes", func(t *testing.T, w *world) []error {
+	{"read while the reading side closes", func(t *testing.T, w *world) []any {
 		c, _ := w.pair(t)
 		read := make(chan error, 1)
 		go func() { read <- errOf(c.Read(make([]byte, 1))) }()
@@ -174,11 +174,11 @@ var tcpSituations = []situation{
 		require.NoError(t, c.CloseRead())
 		return list(<-read)
 	}},
-	{"a reader that fails, in ReadFrom", func(t *testing.T, w *world) []error {
+	{"a reader that fails, in ReadFrom", func(t *testing.T, w *world) []any {
 		c, _ := w.pair(t)
 		return list(errOf(c.ReadFrom(io.MultiReader(bytes.NewReader([]byte("x")), failing{}))), errOf(c.ReadFrom(bytes.NewReader(nil))))
 	}},
-	{"options", func(t *testing.T, w *world) []error {
+	{"options", func(t *testing.T, w *world) []any {
 		c, _ := w.pair(t)
 		return list(
 			c.SetLinger(5), c.SetLinger(-1), c.SetNoDelay(false), c.SetNoDelay(true),
@@ -187,7 +187,7 @@ var tcpSituations = []situation{
 			c.SetReadBuffer(1<<20), c.SetWriteBuffer(1<<20), c.SetReadBuffer(0), c.SetWriteBuffer(0),
 		)
 	}},
-	{"connections that nobody accepted are reset by the listener's Close", func(t *testing.T, w *world) []error {
+	{"connections that nobody accepted are reset by the listener's Close", func(t *testing.T, w *world) []any {
 		l, err := w.listen("tcp", w.server(0))
 		require.NoError(t, err)
 		c, err := w.dial(t.Context(), new(net.Dialer), "tcp", l.Addr().String())

@@ -11,12 +11,15 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fastnet-go/fastnet/stack"
 )
 
 // world is an implementation of package net's API with two hosts, or one that
@@ -30,6 +33,21 @@ type world struct {
 	dial               func(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error)
 	dialTCP            func(network string, l, r *net.TCPAddr) (tcpConn, error)
 	dialUDP            func(network string, l, r *net.UDPAddr) (udpConn, error)
+
+	listenWith func(ctx context.Context, lc *net.ListenConfig, network, address string) (net.Listener, error)
+	packetWith func(ctx context.Context, lc *net.ListenConfig, network, address string) (net.PacketConn, error)
+	buffers    func(c tcpConn, b [][]byte) (n int64, left int, err error)
+
+	serverIP4, serverIP6 string
+	// dialHere dials from the server's host.
+	dialHere func(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error)
+	// silent is where a SYN gets no answer.
+	silent func(t *testing.T, w *world) string
+	// Sockets that are zero, and one that is nil: package net's nil connections
+	// panic.
+	zeroTCP                  tcpConn
+	zeroUDP                  udpConn
+	noListener, zeroListener tcpListener
 }
 
 type tcpListener interface {
@@ -79,11 +97,53 @@ func kernelWorld(ip string) *world {
 		},
 		dialTCP: func(n string, l, r *net.TCPAddr) (tcpConn, error) { return net.DialTCP(n, l, r) },
 		dialUDP: func(n string, l, r *net.UDPAddr) (udpConn, error) { return net.DialUDP(n, l, r) },
+		listenWith: func(ctx context.Context, lc *net.ListenConfig, network, address string) (net.Listener, error) {
+			return lc.Listen(ctx, network, address)
+		},
+		packetWith: func(ctx context.Context, lc *net.ListenConfig, network, address string) (net.PacketConn, error) {
+			return lc.ListenPacket(ctx, network, address)
+		},
+		buffers: func(c tcpConn, b [][]byte) (int64, int, error) {
+			v := net.Buffers(b)
+			n, err := v.WriteTo(c)
+			return n, len(v), err
+		},
+		serverIP4: "127.0.0.1", serverIP6: "::1",
+		dialHere: func(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error) {
+			return d.DialContext(ctx, network, address)
+		},
+		silent:     kernelSilent,
+		zeroTCP:    new(net.TCPConn),
+		zeroUDP:    new(net.UDPConn),
+		noListener: (*net.TCPListener)(nil), zeroListener: new(net.TCPListener),
 	}
 }
 
+// kernelSilent is the address of a listener whose queue is full: it drops SYNs.
+func kernelSilent(t *testing.T, w *world) string {
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(w.serverIP)})
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	raw, err := l.SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, raw.Control(func(fd uintptr) { err = syscall.Listen(int(fd), 0) }))
+	require.NoError(t, err)
+	c, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	return l.Addr().String()
+}
+
+// The addresses of the lab's server, where parameters have their names.
+const wireServerIP4, wireServerIP6 = serverIP, serverIP6
+
 // stackWorld is a client's and a server's network.
 func stackWorld(client, server *Network, clientIP, serverIP string) *world {
+	// Of the server's host, of the same kind as serverIP.
+	serverIP4, serverIP6 := wireServerIP4, wireServerIP6
+	if netip.MustParseAddr(serverIP).IsLoopback() {
+		serverIP4, serverIP6 = "127.0.0.1", "::1"
+	}
 	return &world{
 		serverIP: serverIP, clientIP: clientIP,
 		listen: server.Listen, listenPacket: server.ListenPacket,
@@ -94,6 +154,33 @@ func stackWorld(client, server *Network, clientIP, serverIP string) *world {
 		},
 		dialTCP: func(n string, l, r *net.TCPAddr) (tcpConn, error) { return client.DialTCP(n, l, r) },
 		dialUDP: func(n string, l, r *net.UDPAddr) (udpConn, error) { return client.DialUDP(n, l, r) },
+		listenWith: func(ctx context.Context, lc *net.ListenConfig, network, address string) (net.Listener, error) {
+			return server.ListenWith(ctx, (*ListenConfig)(lc), network, address)
+		},
+		packetWith: func(ctx context.Context, lc *net.ListenConfig, network, address string) (net.PacketConn, error) {
+			return server.ListenPacketWith(ctx, (*ListenConfig)(lc), network, address)
+		},
+		buffers: func(c tcpConn, b [][]byte) (int64, int, error) {
+			v := Buffers(b)
+			n, err := v.WriteTo(c)
+			return n, len(v), err
+		},
+		serverIP4: serverIP4, serverIP6: serverIP6,
+		dialHere: func(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error) {
+			return server.DialWith(ctx, (*Dialer)(d), network, address)
+		},
+		silent: func(t *testing.T, w *world) string {
+			l, err := server.Host().ListenTCP(netip.AddrPortFrom(netip.MustParseAddr(w.serverIP), 0), stack.ListenOptions{Backlog: 1})
+			require.NoError(t, err)
+			t.Cleanup(func() { l.Close() })
+			c, err := client.Dial("tcp", l.Addr().String())
+			require.NoError(t, err)
+			t.Cleanup(func() { c.Close() })
+			return l.Addr().String()
+		},
+		zeroTCP:    new(TCPConn),
+		zeroUDP:    new(UDPConn),
+		noListener: (*TCPListener)(nil), zeroListener: new(TCPListener),
 	}
 }
 
@@ -132,14 +219,32 @@ var (
 	hostAddress = regexp.MustCompile(`\b(127\.0\.0\.1|10\.0\.0\.[12]|2001:db8::[12])\b|::1\b`)
 )
 
-// describe writes down all that a program can see of an error, with the
-// worlds' addresses and ports replaced.
-func describe(err error) string {
-	var b strings.Builder
-	replace := func(s string) string {
-		s = hostAddress.ReplaceAllString(s, "HOST")
-		return portNumber.ReplaceAllString(s, ":PORT")
+// replace makes a text the same in all worlds.
+func replace(s string) string {
+	s = hostAddress.ReplaceAllString(s, "HOST")
+	s = strings.ReplaceAll(s, "HOST%", "HOST %")
+	return portNumber.ReplaceAllString(s, ":PORT")
+}
+
+// describe writes down what a call has returned.
+func describe(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "nil"
+	case error:
+		return describeError(v)
+	case outcome:
+		return v.describe()
+	case net.Addr:
+		return replace(addrText(v))
 	}
+	return replace(fmt.Sprintf("%T(%v)", v, v))
+}
+
+// describeError writes down all that a program can see of an error, with the
+// worlds' addresses and ports replaced.
+func describeError(err error) string {
+	var b strings.Builder
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		switch e := e.(type) {
 		case *net.OpError:
@@ -150,12 +255,11 @@ func describe(err error) string {
 			fmt.Fprintf(&b, "Errno(%d) ", int(e))
 		case *net.AddrError:
 			fmt.Fprintf(&b, "AddrError{%s %s} ", e.Err, replace(e.Addr))
+		case *net.DNSError:
+			fmt.Fprintf(&b, "DNSError{%s %s %s %v %v %v} ", e.Err, e.Name, e.Server, e.IsTimeout, e.IsTemporary, e.IsNotFound)
 		default:
 			fmt.Fprintf(&b, "%T ", e)
 		}
-	}
-	if err == nil {
-		return "nil"
 	}
 	fmt.Fprintf(&b, "%q", replace(err.Error()))
 	var ne net.Error
@@ -163,7 +267,9 @@ func describe(err error) string {
 		//lint:ignore SA1019 package net's errors have Temporary, so ours must
 		fmt.Fprintf(&b, " timeout=%v temporary=%v", ne.Timeout(), ne.Temporary())
 	}
-	for _, is := range []error{io.EOF, net.ErrClosed, os.ErrDeadlineExceeded, context.Canceled, context.DeadlineExceeded, net.ErrWriteToConnected} {
+	for _, is := range []error{
+		io.EOF, net.ErrClosed, os.ErrDeadlineExceeded, context.Canceled, context.DeadlineExceeded, net.ErrWriteToConnected, errors.ErrUnsupported,
+	} {
 		if errors.Is(err, is) {
 			fmt.Fprintf(&b, " is(%v)", is)
 		}
@@ -179,25 +285,32 @@ func addrText(a net.Addr) string {
 	ip := ""
 	switch a := a.(type) {
 	case *net.TCPAddr:
+		if a == nil {
+			return "(a nil *net.TCPAddr)"
+		}
 		ip = fmt.Sprintf(" %d bytes", len(a.IP))
 	case *net.UDPAddr:
+		if a == nil {
+			return "(a nil *net.UDPAddr)"
+		}
 		ip = fmt.Sprintf(" %d bytes", len(a.IP))
 	}
 	return fmt.Sprintf("(%s %s%s)", typ, a, ip)
 }
 
-// situation is a script that yields errors, to be the same in all worlds.
+// situation is a script that yields errors and other results, to be the same in
+// all worlds.
 type situation struct {
 	name string
-	run  func(t *testing.T, w *world) []error
+	run  func(t *testing.T, w *world) []any
 }
 
-func list(errs ...error) []error { return errs }
+func list(results ...any) []any { return results }
 
 // TestErrorsAreThoseOfPackageNet runs each situation with package net, on a
 // host's own loopback, and between two hosts.
 func TestErrorsAreThoseOfPackageNet(t *testing.T) {
-	for _, s := range allSituations() {
+	for _, s := range slices.Concat(dialSituations, dialEndSituations, listenSituations, bindSituations, tcpSituations, endSituations, deadlineSituations, udpSituations, datagramSituations) {
 		t.Run(s.name, func(t *testing.T) {
 			l := newLab(t, labConfig{})
 			compare(t, s, kernelWorld("127.0.0.1"), map[string]*world{
@@ -221,25 +334,16 @@ func TestErrorsAreThoseOfPackageNet(t *testing.T) {
 func compare(t *testing.T, s situation, kernel *world, others map[string]*world) {
 	t.Helper()
 	var want []string
-	for _, err := range s.run(t, kernel) {
-		want = append(want, describe(err))
+	for _, v := range s.run(t, kernel) {
+		want = append(want, describe(v))
 	}
 	for name, w := range others {
-		for i, err := range s.run(t, w) {
-			if got := describe(err); got != want[i] {
-				t.Errorf("%s, error %d:\n got %s\nwant %s", name, i, got, want[i])
+		got := s.run(t, w)
+		require.Len(t, got, len(want), name)
+		for i := range got {
+			if got := describe(got[i]); got != want[i] {
+				t.Errorf("%s, result %d:\n got %s\nwant %s", name, i, got, want[i])
 			}
 		}
 	}
-}
-
-func allSituations() []situation {
-	return slicesConcat(dialSituations, listenSituations, tcpSituations, udpSituations)
-}
-
-func slicesConcat(lists ...[]situation) (all []situation) {
-	for _, l := range lists {
-		all = append(all, l...)
-	}
-	return all
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func everythingUDP(c udpConn, to *net.UDPAddr) []error {
+func everythingUDP(c udpConn, to *net.UDPAddr) []any {
 	b := make([]byte, 8)
 	_, _, _, _, m1 := c.ReadMsgUDP(b, nil)
 	_, _, _, _, m2 := c.ReadMsgUDPAddrPort(b, nil)
@@ -37,7 +37,7 @@ func (w *world) sockets(t *testing.T) (c, s udpConn) {
 }
 
 var udpSituations = []situation{
-	{"use a UDP socket after Close", func(t *testing.T, w *world) []error {
+	{"use a UDP socket after Close", func(t *testing.T, w *world) []any {
 		c, s := w.sockets(t)
 		to := &net.UDPAddr{IP: net.ParseIP(w.serverIP), Port: 5000}
 		require.NoError(t, c.Close())
@@ -46,7 +46,7 @@ var udpSituations = []situation{
 			c.Close(), s.Close(), c.SetDeadline(never), s.SetReadDeadline(never), s.SetWriteDeadline(never),
 			s.SetReadBuffer(1<<16), s.SetWriteBuffer(1<<16))
 	}},
-	{"deadlines of a UDP socket", func(t *testing.T, w *world) []error {
+	{"deadlines of a UDP socket", func(t *testing.T, w *world) []any {
 		c, s := w.sockets(t)
 		require.NoError(t, s.SetDeadline(past))
 		require.NoError(t, c.SetDeadline(past))
@@ -56,7 +56,7 @@ var udpSituations = []situation{
 		_, _, err := s.ReadFrom(make([]byte, 8))
 		return append(errs, err)
 	}},
-	{"close a UDP socket while a read waits", func(t *testing.T, w *world) []error {
+	{"close a UDP socket while a read waits", func(t *testing.T, w *world) []any {
 		_, s := w.sockets(t)
 		pending := make(chan error, 1)
 		go func() {
@@ -67,7 +67,7 @@ var udpSituations = []situation{
 		require.NoError(t, s.Close())
 		return list(<-pending)
 	}},
-	{"name an address on a connected UDP socket", func(t *testing.T, w *world) []error {
+	{"name an address on a connected UDP socket", func(t *testing.T, w *world) []any {
 		c, s := w.sockets(t)
 		to := s.LocalAddr().(*net.UDPAddr)
 		_, _, m1 := c.WriteMsgUDP(nil, nil, to)
@@ -79,7 +79,7 @@ var udpSituations = []situation{
 			errOf(c.WriteToUDPAddrPort([]byte("x"), to.AddrPort())), m1, m2, m3, m4,
 		)
 	}},
-	{"name no address on a UDP socket that is not connected", func(t *testing.T, w *world) []error {
+	{"name no address on a UDP socket that is not connected", func(t *testing.T, w *world) []any {
 		_, s := w.sockets(t)
 		_, _, m1 := s.WriteMsgUDP(nil, nil, nil)
 		_, _, m2 := s.WriteMsgUDPAddrPort(nil, nil, netip.AddrPort{})
@@ -90,7 +90,7 @@ var udpSituations = []situation{
 			errOf(s.WriteTo([]byte("x"), (*net.UDPAddr)(nil))),
 		)
 	}},
-	{"send to impossible addresses", func(t *testing.T, w *world) []error {
+	{"send to impossible addresses", func(t *testing.T, w *world) []any {
 		_, s := w.sockets(t)
 		v6 := &net.UDPAddr{IP: net.IPv6loopback, Port: 80}
 		far := &net.UDPAddr{IP: net.ParseIP(w.clientIP), Port: 65536}
@@ -101,11 +101,11 @@ var udpSituations = []situation{
 			errOf(s.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IP{1, 2, 3}, Port: 80})),
 		)
 	}},
-	{"a datagram too large", func(t *testing.T, w *world) []error {
+	{"a datagram too large", func(t *testing.T, w *world) []any {
 		c, s := w.sockets(t)
 		return list(errOf(c.Write(make([]byte, 70000))), errOf(s.WriteTo(make([]byte, 70000), c.LocalAddr())))
 	}},
-	{"nobody at the other end of a connected UDP socket", func(t *testing.T, w *world) []error {
+	{"nobody at the other end of a connected UDP socket", func(t *testing.T, w *world) []any {
 		port := w.freePort(t, "udp")
 		c, err := w.dialUDP("udp", nil, &net.UDPAddr{IP: net.ParseIP(w.serverIP), Port: port})
 		require.NoError(t, err)
@@ -123,7 +123,7 @@ var udpSituations = []situation{
 		time.Sleep(50 * time.Millisecond)
 		return list(read, from, errOf(c.Write([]byte("x"))))
 	}},
-	{"no datagram is lost to an error of another peer", func(t *testing.T, w *world) []error {
+	{"no datagram is lost to an error of another peer", func(t *testing.T, w *world) []any {
 		_, s := w.sockets(t)
 		_, err := s.WriteTo([]byte("x"), &net.UDPAddr{IP: net.ParseIP(w.clientIP), Port: 9})
 		require.NoError(t, err)

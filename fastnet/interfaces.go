@@ -2,6 +2,7 @@ package fastnet
 
 import (
 	"net"
+	"net/netip"
 	"slices"
 
 	"github.com/fastnet-go/fastnet/nic"
@@ -19,6 +20,7 @@ var sharedDrivers = []string{"tap", "afpacket", "afxdp"}
 // findIndexes finds the indexes that programs see, by the stack's less one.
 func (n *Network) findIndexes() []int {
 	var indexes []int
+	var indexed [][]netip.Prefix
 	for _, i := range n.host.Interfaces() {
 		index := firstIndex + i.Index
 		switch {
@@ -26,14 +28,18 @@ func (n *Network) findIndexes() []int {
 			if twin := kernelLoopback(); twin != 0 {
 				index = twin
 			}
-		case slices.Contains(sharedDrivers, i.Device.Driver) && (n.cfg.Tap == nil || n.cfg.Tap.NetNS == ""):
+		case slices.Contains(sharedDrivers, i.Device.Driver) && (n.cfg.Tap == nil || n.cfg.Tap.NetNS == "") && (n.cfg.Packet == nil || n.cfg.Packet.NetNS == ""):
 			if twin, err := net.InterfaceByName(i.Device.Name); err == nil {
 				index = twin.Index
 			}
 		}
 		indexes = append(indexes, index)
-		n.ifaceAddrs = append(n.ifaceAddrs, i.Addrs)
+		indexed = append(indexed, i.Addrs)
 	}
+	if n.shared != nil && len(indexes) == 1 { // another process has the interface still
+		indexes = append(indexes, n.shared.kernel.State().Index)
+	}
+	n.ifaceAddrs.CompareAndSwap(nil, &indexed)
 	return indexes
 }
 
@@ -91,7 +97,7 @@ func (n *Network) netInterface(i *stack.InterfaceInfo) Interface {
 // NetInterfaces lists the network's interfaces as package net does: those of
 // the stack, or in a network without one the kernel's. See function Interfaces.
 func (n *Network) NetInterfaces() ([]Interface, error) {
-	if n.host == nil {
+	if n.host == nil || n.shared != nil {
 		return net.Interfaces()
 	}
 	var all []Interface
@@ -104,7 +110,7 @@ func (n *Network) NetInterfaces() ([]Interface, error) {
 // InterfaceAddrs lists the addresses of the network's interfaces, as
 // *net.IPNet.
 func (n *Network) InterfaceAddrs() ([]Addr, error) {
-	if n.host == nil {
+	if n.host == nil || n.shared != nil {
 		return net.InterfaceAddrs()
 	}
 	var all []Addr

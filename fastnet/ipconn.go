@@ -16,9 +16,10 @@ import (
 //
 // A socket of the stack's needs no privilege. It gets a copy of every message that
 // the host receives, echo requests that the host answers itself and neighbour
-// discovery among them, and no oob: oobn is 0, and sending any is EINVAL. As with
-// the kernel's, Read and ReadMsgIP return the IPv4 header too, ReadFrom does not,
-// and the checksum of ICMPv6 is filled in.
+// discovery among them, and no oob: oobn is 0, and sending any is EINVAL. Only a
+// Control function needs the privilege that the kernel wants for a raw socket: its
+// shadow is one (see ListenConfig). As with the kernel's, Read and ReadMsgIP return
+// the IPv4 header too, ReadFrom does not, and the checksum of ICMPv6 is filled in.
 type IPConn struct {
 	stack  *stack.ICMPConn
 	kernel *net.IPConn // if stack is nil
@@ -33,7 +34,7 @@ var (
 	_ syscall.Conn = (*IPConn)(nil)
 )
 
-// newIPConn wraps a socket of the stack's.
+// newIPConn wraps a socket of the stack's that is not connected.
 func newIPConn(s *stack.ICMPConn, network string, v6 bool) *IPConn {
 	local := s.LocalAddr()
 	if !local.IsValid() {
@@ -41,11 +42,7 @@ func newIPConn(s *stack.ICMPConn, network string, v6 bool) *IPConn {
 			local = netip.IPv6Unspecified()
 		}
 	}
-	c := &IPConn{stack: s, net: network, laddr: ipAddr(local)}
-	if r := s.RemoteAddr(); r.IsValid() {
-		c.raddr = ipAddr(r)
-	}
-	return c
+	return &IPConn{stack: s, net: network, laddr: ipAddr(local)}
 }
 
 func ipAddr(a netip.Addr) *IPAddr { return &IPAddr{IP: a.AsSlice(), Zone: a.Zone()} }

@@ -117,3 +117,32 @@ func TestRawSocketsThatTheStackHasNot(t *testing.T) {
 	var none *IPConn
 	require.Error(t, none.Close())
 }
+
+// TestRemoteAddrOfARawSocketIsAsGiven: the kernel tells no peer of a raw socket, so
+// package net shows the address as it was passed, and one out of a name in 16
+// bytes; so does the stack's socket.
+func TestRemoteAddrOfARawSocketIsAsGiven(t *testing.T) {
+	l := newLab(t, labConfig{})
+	kernel := newKernelNetwork()
+	for _, ip := range []IP{ParseIP(serverIP), ParseIP(serverIP).To4(), IPv4(127, 0, 0, 1).To4(), IPv4zero, nil} {
+		given := &IPAddr{IP: ip}
+		for network, n := range map[string]*Network{"ip4:icmp": l.client, "ip4:tcp": kernel} {
+			if len(ip) != 0 && ip.IsPrivate() && n == kernel {
+				continue
+			}
+			c, err := n.dialIP(t.Context(), new(Dialer), network, nil, given)
+			if errors.Is(err, os.ErrPermission) {
+				t.Log("a raw socket of the kernel's needs root:", err)
+				continue
+			}
+			require.NoError(t, err)
+			require.Equal(t, given, c.RemoteAddr())
+			require.NoError(t, c.Close())
+		}
+	}
+	c, err := l.client.Dial("ip4:icmp", serverIP)
+	require.NoError(t, err)
+	require.Equal(t, &IPAddr{IP: ParseIP(serverIP).To16()}, c.RemoteAddr())
+	require.Equal(t, &IPAddr{IP: ParseIP(clientIP).To4()}, c.LocalAddr())
+	require.NoError(t, c.Close())
+}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"os"
+	"slices"
 	"strings"
 
 	"github.com/fastnet-go/fastnet/dialer"
@@ -27,7 +27,7 @@ func icmpNetwork(network string) (v6, ok bool) {
 // servesICMP reports whether a raw socket of the family for an address is the
 // stack's.
 func (n *Network) servesICMP(v6 bool, addrs ...*IPAddr) bool {
-	if n.host == nil {
+	if n.host == nil || n.shared != nil { // ICMP is the kernel's where its address is
 		return false
 	}
 	for _, a := range addrs {
@@ -49,6 +49,17 @@ func stackIP(a *IPAddr) netip.Addr {
 	}
 	ip, _ := netip.AddrFromSlice(a.IP)
 	return ip.Unmap().WithZone(a.Zone)
+}
+
+// kernelIP makes a what package net's Dialer.DialIP is given, in the form that a
+// has: RemoteAddr shows it, since the kernel tells no peer of a raw socket. ok is
+// false if a is neither an address nor none.
+func kernelIP(a *IPAddr) (ip netip.Addr, ok bool) {
+	if a == nil || len(a.IP) == 0 {
+		return netip.Addr{}, true
+	}
+	ip, ok = netip.AddrFromSlice(a.IP)
+	return ip.WithZone(a.Zone), ok
 }
 
 // DialIP is net.DialIP. ICMP is the stack's, see IPConn; other protocols are the
@@ -96,25 +107,29 @@ func (n *Network) dialIP(ctx context.Context, d *Dialer, network string, laddr, 
 				return nil, failed(err)
 			}
 		}
-		kd := net.Dialer(*d)
-		if raddr == nil {
-			c, err := net.DialIP(network, laddr, raddr)
+		la, laOK := kernelIP(laddr)
+		ra, raOK := kernelIP(raddr)
+		if raddr == nil || !laOK || !raOK {
+			c, err := net.DialIP(network, laddr, raddr) // which says what is wrong
 			return wrapIPConn(c), err
 		}
-		if laddr != nil {
-			kd.LocalAddr = laddr
-		}
-		c, err := kd.DialContext(unhooked(ctx), network, raddr.String())
+		kd := net.Dialer(*d)
+		c, err := kd.DialIP(unhooked(ctx), network, la, ra)
 		if err != nil {
 			return nil, failed(inner(c, err))
 		}
-		return wrapIPConn(c.(*net.IPConn)), nil
+		return wrapIPConn(c), nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, failed(netError("connect", err))
 	}
-	if d.Control != nil || d.ControlContext != nil {
-		return nil, failed(os.NewSyscallError("setsockopt", errNoDescriptor))
+	set, err := d.controlDial(ctx, network, opAddr(laddr), raddr)
+	if err != nil {
+		return nil, failed(err)
+	}
+	o, err := set.icmp(n, v6)
+	if err != nil {
+		return nil, failed(err)
 	}
 	remote := stackIP(raddr)
 	if !remote.IsValid() {
@@ -122,16 +137,22 @@ func (n *Network) dialIP(ctx context.Context, d *Dialer, network string, laddr, 
 			remote = netip.IPv6Unspecified()
 		}
 	}
-	s, err := n.host.DialICMP(stackIP(laddr), remote, stack.UDPOptions{})
+	s, err := n.host.DialICMP(stackIP(laddr), remote, o)
 	if err != nil {
 		return nil, failed(dialError(err, endpoint{set: laddr != nil}))
 	}
 	name, _, _ := strings.Cut(network, ":")
-	return newIPConn(s, name, v6), nil
+	c := newIPConn(s, name, v6)
+	c.raddr = &IPAddr{IP: slices.Clone(raddr.IP), Zone: raddr.Zone} // as package net's, in the form that it was given
+	return c, nil
 }
 
 // ListenIP opens a raw socket on laddr; nil is any address.
 func (n *Network) ListenIP(network string, laddr *IPAddr) (*IPConn, error) {
+	return n.listenIP(context.Background(), new(ListenConfig), network, laddr)
+}
+
+func (n *Network) listenIP(ctx context.Context, lc *ListenConfig, network string, laddr *IPAddr) (*IPConn, error) {
 	failed := func(err error) error {
 		return &OpError{Op: "listen", Net: network, Addr: opAddr(laddr), Err: err}
 	}
@@ -140,15 +161,55 @@ func (n *Network) ListenIP(network string, laddr *IPAddr) (*IPConn, error) {
 		if err := n.rawFallback(network, laddr); err != nil {
 			return nil, failed(err)
 		}
+		if lc.Control != nil {
+			c, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, text(laddr))
+			if err != nil {
+				return nil, err
+			}
+			return wrapIPConn(c.(*net.IPConn)), nil
+		}
 		c, err := net.ListenIP(network, laddr)
 		return wrapIPConn(c), err
 	}
-	s, err := n.host.ListenICMP(v6, stackIP(laddr), stack.UDPOptions{})
+	if laddr == nil {
+		laddr = &IPAddr{}
+	}
+	set, err := lc.controlListener(ctx, network, laddr)
+	if err != nil {
+		return nil, failed(err)
+	}
+	o, err := set.icmp(n, v6)
+	if err != nil {
+		return nil, failed(err)
+	}
+	s, err := n.host.ListenICMP(v6, stackIP(laddr), o)
 	if err != nil {
 		return nil, failed(netError("bind", err))
 	}
 	name, _, _ := strings.Cut(network, ":")
 	return newIPConn(s, name, v6), nil
+}
+
+// text is the address as package net parses it; none is any address.
+func text(a *IPAddr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
+}
+
+// icmp makes what a Control function has set the options of an ICMP socket, which
+// shares those of UDP that it can have.
+func (o *socketOptions) icmp(n *Network, v6 bool) (u stack.UDPOptions, err error) {
+	if o.oob != 0 {
+		return u, errOption("that control messages are to be received", "an ICMP socket of the stack's has none")
+	}
+	f := inet4
+	if v6 {
+		f = inet6
+	}
+	err = o.udp(n, f, &u)
+	return u, err
 }
 
 // rawFallback is fallback for a raw socket, which for a loopback address of the
@@ -190,10 +251,7 @@ func (n *Network) listenICMP(ctx context.Context, lc *ListenConfig, network, add
 	if err != nil {
 		return nil, &OpError{Op: "listen", Net: network, Err: err}
 	}
-	if lc.Control != nil {
-		return nil, &OpError{Op: "listen", Net: network, Addr: la, Err: os.NewSyscallError("setsockopt", errNoDescriptor)}
-	}
-	c, err := n.ListenIP(network, la)
+	c, err := n.listenIP(ctx, lc, network, la)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +280,7 @@ func (n *Network) resolveIP(ctx context.Context, r *Resolver, network, address s
 	if dial {
 		n.sortDestinations(ips)
 	}
-	return ipAddr(ips[0]), nil
+	return &IPAddr{IP: ipAddr(ips[0]).IP.To16(), Zone: ips[0].Zone()}, nil
 }
 
 // wrapIPConn makes a socket of package net's, or nil, one of ours.

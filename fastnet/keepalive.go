@@ -14,6 +14,13 @@ const (
 	defaultKeepAliveCount    = 9
 )
 
+// The most that Linux takes (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL and
+// MAX_TCP_KEEPCNT in its include/net/tcp.h).
+const (
+	maxKeepAliveTime  = 32767 * time.Second
+	maxKeepAliveCount = 127
+)
+
 // initialKeepAlive is the setting of a new connection, from a Dialer's or a
 // ListenConfig's two fields for it.
 func initialKeepAlive(period time.Duration, cfg KeepAliveConfig) stack.KeepAlive {
@@ -75,6 +82,9 @@ func (c *TCPConn) SetKeepAlivePeriod(d time.Duration) error {
 	if c.stack == nil {
 		return c.kernel.SetKeepAlivePeriod(d)
 	}
+	if d > maxKeepAliveTime {
+		return c.opError("set", "setsockopt", syscall.EINVAL)
+	}
 	return c.setKeepAlive(func(k stack.KeepAlive) stack.KeepAlive {
 		k.Idle = changeTime(k.Idle, d, defaultKeepAliveIdle)
 		return k
@@ -88,6 +98,9 @@ func (c *TCPConn) SetKeepAliveConfig(config KeepAliveConfig) error {
 	}
 	if c.stack == nil {
 		return c.kernel.SetKeepAliveConfig(config)
+	}
+	if config.Idle > maxKeepAliveTime || config.Interval > maxKeepAliveTime || config.Count > maxKeepAliveCount {
+		return c.opError("set", "setsockopt", syscall.EINVAL)
 	}
 	return c.setKeepAlive(func(k stack.KeepAlive) stack.KeepAlive {
 		return changeKeepAlive(k, config)

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
 )
 
 // onKernel reports whether a's traffic is the kernel's by the network's rule
@@ -16,7 +18,7 @@ func (n *Network) onKernel(a netip.Addr) bool {
 }
 
 // fallback counts a call that goes to package net although a stack is there,
-// because the stack cannot serve it, and logs the first of each kind. With
+// because the stack cannot serve it, and logs the first of each kind and reason. With
 // Config.Require it returns an error instead. What package net will refuse
 // anyway, and everything in a network without a stack, is no fallback.
 func (n *Network) fallback(what string) error {
@@ -42,14 +44,20 @@ func (n *Network) fallback(what string) error {
 
 // fallBack is fallback of a kind of sockets for a reason.
 func (n *Network) fallBack(kind, reason string) error {
-	if n.cfg.Require {
+	if n.cfg.Require && !defect.On(defect.RequireIgnored) {
 		return fmt.Errorf("fastnet: %s sockets are served by the kernel only (%s), and require=true forbids that: do without, or set require=false", kind, reason)
 	}
 	n.mu.Lock()
 	n.fallbacks[kind]++
-	first := n.fallbacks[kind] == 1
+	told := n.told[kind+reason]
+	if !told {
+		if n.told == nil {
+			n.told = make(map[string]bool)
+		}
+		n.told[kind+reason] = true
+	}
 	n.mu.Unlock()
-	if first {
+	if !told && !defect.On(defect.FallbackUnlogged) {
 		n.log.Warn("fastnet: served by the kernel, not by the stack",
 			slog.String("network", n.cfg.Name), slog.String("what", kind), slog.String("reason", reason))
 	}

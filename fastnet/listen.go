@@ -214,7 +214,7 @@ func listenAddr(network string, laddr endpoint) (f family, v6only bool, local ne
 // listenTCP opens a listener. The error is the one inside the OpError.
 func (n *Network) listenTCP(ctx context.Context, lc *ListenConfig, network string, laddr *TCPAddr) (*TCPListener, error) {
 	f, v6only, local, err := listenAddr(network, tcpEndpoint(laddr))
-	kernel, forbidden := n.byKernel(network, local.Addr())
+	kernel, forbidden := n.listensByKernel(network, local, err)
 	if forbidden != nil {
 		return nil, forbidden
 	}
@@ -236,7 +236,9 @@ func (n *Network) listenTCP(ctx context.Context, lc *ListenConfig, network strin
 	o := stack.ListenOptions{
 		Backlog: n.cfg.Backlog,
 		V6Only:  set.v6(v6only),
-		TCP:     stack.TCPOptions{KeepAlive: l.keepAlive},
+		// On a shared interface the kernel says which addresses there are.
+		FreeBind: n.shared != nil,
+		TCP:      stack.TCPOptions{KeepAlive: l.keepAlive},
 	}
 	set.tcp(&o.TCP, lc.KeepAlive < 0 && !lc.KeepAliveConfig.Enable)
 	o.ReusePort, l.keepAlive, l.set = o.TCP.ReusePort, o.TCP.KeepAlive, set
@@ -244,7 +246,11 @@ func (n *Network) listenTCP(ctx context.Context, lc *ListenConfig, network strin
 		s, err := n.host.ListenTCP(a, o)
 		return s, netError("bind", err)
 	}
-	if n.kernelLoopback && local.Addr().IsUnspecified() {
+	if n.shared != nil {
+		if err := n.listenShared(ctx, lc, network, laddr, local, o.V6Only, l, open); err != nil {
+			return nil, err
+		}
+	} else if n.kernelLoopback && local.Addr().IsUnspecified() {
 		var k listener.Kernel[*net.TCPConn]
 		l.stack, k, err = listener.ListenBoth(local, open, func(port uint16) (listener.Kernel[*net.TCPConn], error) {
 			k, err := n.listenKernel(ctx, lc, network, &TCPAddr{IP: laddr.IP, Port: int(port), Zone: laddr.Zone})
@@ -274,7 +280,7 @@ func (n *Network) listenKernel(ctx context.Context, lc *ListenConfig, network st
 // listenUDP opens a UDP socket. The error is the one inside the OpError.
 func (n *Network) listenUDP(ctx context.Context, lc *ListenConfig, network string, laddr *UDPAddr) (*UDPConn, error) {
 	f, v6only, local, err := listenAddr(network, udpEndpoint(laddr))
-	kernel, forbidden := n.byKernel(network, local.Addr())
+	kernel, forbidden := n.listensByKernel(network, local, err)
 	if forbidden != nil {
 		return nil, forbidden
 	}
@@ -300,9 +306,26 @@ func (n *Network) listenUDP(ctx context.Context, lc *ListenConfig, network strin
 	if err := set.udp(n, f, &o); err != nil {
 		return nil, err
 	}
+	if n.shared != nil {
+		if n.cfg.XDP.Handover {
+			lc = reusingPort(lc)
+		}
+		k, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, laddr.String())
+		if err != nil {
+			return nil, inner(k, err)
+		}
+		o.FreeBind = true // the kernel has just said that the address is there
+		s, u, err := n.shared.listenUDP(n, k.(*net.UDPConn), local, o)
+		if err != nil {
+			return nil, err
+		}
+		c := n.newUDPConn(s, network, f, v6only, false, set)
+		c.shared = u
+		return c, nil
+	}
 	s, err := n.host.ListenUDP(local, o)
 	if err != nil {
 		return nil, netError("bind", err)
 	}
-	return n.newUDPConn(s, network, f, v6only, false, set.oob), nil
+	return n.newUDPConn(s, network, f, v6only, false, set), nil
 }

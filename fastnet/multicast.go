@@ -47,6 +47,9 @@ func (n *Network) ListenMulticastUDP(network string, ifi *Interface, gaddr *UDPA
 	if ifi != nil && n.host != nil {
 		index, ours = n.stackIndex(ifi.Index)
 	}
+	if n.shared != nil && ours {
+		ours = false // the kernel has the groups, and tells the routers
+	}
 	if n.host == nil || !udp || gaddr == nil || gaddr.IP == nil || !ours {
 		if n.host != nil && !ours {
 			if err := n.fallback("multicast " + network); err != nil {
@@ -69,6 +72,9 @@ func (n *Network) ListenMulticastUDP(network string, ifi *Interface, gaddr *UDPA
 // listenGroup joins a group. The error is the one inside the OpError.
 func (n *Network) listenGroup(network string, index int, gaddr *UDPAddr) (*UDPConn, error) {
 	f, v6only, group, err := listenAddr(network, udpEndpoint(gaddr))
+	if f == inet4 && gaddr.IP.To4() == nil {
+		return nil, os.NewSyscallError("setsockopt", syscall.ENOPROTOOPT)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,5 +94,5 @@ func (n *Network) listenGroup(network string, index int, gaddr *UDPAddr) (*UDPCo
 		}
 		return nil, netError("setsockopt", err)
 	}
-	return n.newUDPConn(s, network, f, v6only, false, 0), nil
+	return n.newUDPConn(s, network, f, v6only, false, socketOptions{reuseAddr: true}), nil
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fastnet-go/fastnet/nic"
@@ -28,12 +29,15 @@ type Network struct {
 	atClose        []func() error // in reverse order
 	servers        *nameServers   // nil: names are looked up outside
 	indexOnce      sync.Once
-	indexes        []int            // of the interfaces, as programs see them
-	ifaceAddrs     [][]netip.Prefix // their addresses
+	indexes        []int                            // of the interfaces, as programs see them
+	ifaceAddrs     atomic.Pointer[[][]netip.Prefix] // their addresses
+	xdp            *xdp                             // nil: none
+	shared         *shared                          // not nil: the interface is the kernel's too
 
 	mu        sync.Mutex
 	fallbacks map[string]uint64
-	listeners map[*TCPListener]struct{} // those with a half in the kernel
+	told      map[string]bool // kinds and reasons of fallbacks that are in the log
+	listeners map[*TCPListener]struct{}
 	closed    bool
 }
 
@@ -53,7 +57,11 @@ func New(cfg Config) (*Network, error) {
 	}
 	if err := n.start(); err != nil {
 		n.release()
-		return nil, err
+		if !n.unavailable(err) || n.cfg.Require {
+			return nil, err
+		}
+		n.log.Warn("fastnet: all sockets are the kernel's, through package net; require=true would make this an error", slog.Any("error", err))
+		n.host, n.shared = nil, nil
 	}
 	return n, nil
 }
@@ -71,12 +79,14 @@ func (n *Network) start() error {
 	cfg := &n.cfg
 	switch {
 	case cfg.Name != "":
+	case dev == nil && cfg.XDP != nil: // another process has it still
+		cfg.Name = cfg.XDP.Interface
 	case dev == nil:
 		cfg.Name = "loopback"
 	default:
 		cfg.Name = dev.Info().Name
 	}
-	n.kernelLoopback = cfg.Loopback == LoopbackKernel || cfg.Loopback == LoopbackDefault && cfg.Tap != nil
+	n.kernelLoopback = cfg.Loopback == LoopbackKernel || cfg.Loopback == LoopbackDefault && (cfg.Tap != nil || cfg.XDP != nil || cfg.Packet != nil)
 	for _, a := range cfg.Addresses {
 		if !a.IsValid() || a.Addr().IsUnspecified() || a.Addr().IsMulticast() || a.Addr().IsLoopback() {
 			return fmt.Errorf("fastnet: %s: addr %s is not an address of a host: give it one of its subnet, as 10.77.0.2/24", cfg.Name, a)
@@ -88,7 +98,7 @@ func (n *Network) start() error {
 		}
 	}
 	host := stack.NewHost(stack.Config{
-		Name: cfg.Name, Clock: cfg.Clock, Rand: cfg.Rand, Logger: n.log, TCP: cfg.TCP,
+		Name: cfg.Name, Clock: cfg.Clock, Rand: cfg.Rand, Logger: n.log, TCP: cfg.TCP, FlowEnded: n.flowEnded(),
 	})
 	n.host = host
 	poller, release := cfg.Poller, func() {}
@@ -97,7 +107,7 @@ func (n *Network) start() error {
 		poller, release = p.Poller, p.release
 	}
 	n.atClose = append(n.atClose, func() error { release(); return nil }, host.Close)
-	if dev != nil {
+	if dev != nil || cfg.XDP != nil {
 		if err := n.attach(dev); err != nil {
 			return err
 		}
@@ -110,8 +120,15 @@ func (n *Network) start() error {
 
 // attach gives the host its interface and routes.
 func (n *Network) attach(dev nic.Device) error {
+	if n.cfg.XDP != nil {
+		return n.attachXDP(dev)
+	}
+	return n.attachAs(dev, stack.InterfaceConfig{Name: dev.Info().Name, Addrs: n.cfg.Addresses, MTU: n.cfg.MTU})
+}
+
+func (n *Network) attachAs(dev nic.Device, as stack.InterfaceConfig) error {
 	cfg, host := &n.cfg, n.host
-	if _, err := host.Attach(dev, stack.InterfaceConfig{Name: dev.Info().Name, Addrs: cfg.Addresses, MTU: cfg.MTU}); err != nil {
+	if _, err := host.Attach(dev, as); err != nil {
 		return fmt.Errorf("fastnet: %s: the device cannot be used: %w", cfg.Name, err)
 	}
 	if cfg.Gateway.IsValid() {
@@ -134,11 +151,27 @@ func (n *Network) openDevice() (nic.Device, error) {
 	var dev nic.Device
 	switch {
 	case cfg.LoopbackOnly:
-		if cfg.Device != nil || cfg.Tap != nil || cfg.Wire != "" || len(cfg.Addresses) > 0 || len(cfg.Routes) > 0 ||
+		if cfg.Device != nil || cfg.Tap != nil || cfg.XDP != nil || cfg.Packet != nil || cfg.Wire != "" || len(cfg.Addresses) > 0 || len(cfg.Routes) > 0 ||
 			cfg.Gateway.IsValid() || cfg.MTU != 0 || cfg.Pcap != "" || cfg.Faults != nil || cfg.Loopback == LoopbackKernel {
 			return nil, errors.New("fastnet: LoopbackOnly is a host without a device: leave what belongs to one out")
 		}
 		return nil, nil
+	case cfg.Packet != nil && cfg.Device == nil && cfg.Tap == nil && cfg.XDP == nil && cfg.Wire == "":
+		d, err := n.openPacket()
+		if err != nil {
+			return nil, err
+		}
+		dev = d
+	case cfg.Packet != nil: // and another one
+		return nil, errOneDevice
+	case cfg.XDP != nil && cfg.Device == nil && cfg.Tap == nil && cfg.Wire == "":
+		d, err := n.openXDP()
+		if err != nil {
+			return nil, err
+		}
+		dev = d // closed by what openXDP has left in atClose
+	case cfg.XDP != nil: // and another one
+		return nil, errOneDevice
 	case cfg.Device != nil && cfg.Tap == nil && cfg.Wire == "":
 		dev = cfg.Device
 	case cfg.Tap != nil && cfg.Device == nil && cfg.Wire == "":
@@ -158,7 +191,7 @@ func (n *Network) openDevice() (nic.Device, error) {
 			return nil, fmt.Errorf("fastnet: wire:%s: no such device: call RegisterDevice(%q, dev) before", cfg.Wire, cfg.Wire)
 		}
 	default:
-		return nil, errors.New("fastnet: a network is on one device: set one of Config.Device, Tap, Wire and LoopbackOnly")
+		return nil, errOneDevice
 	}
 	if cfg.Faults != nil {
 		d, err := fault.Wrap(keepOpen{dev}, *cfg.Faults, cfg.Clock)
@@ -178,6 +211,8 @@ func (n *Network) openDevice() (nic.Device, error) {
 	}
 	return dev, nil
 }
+
+var errOneDevice = errors.New("fastnet: a network is on one device: set one of Config.Device, Tap, XDP, Packet, Wire and LoopbackOnly")
 
 // keepOpen is a device that outlives its wrapper.
 type keepOpen struct{ nic.Device }
@@ -210,18 +245,18 @@ func (n *Network) Close() error {
 	listeners := n.listeners
 	n.listeners = nil
 	n.mu.Unlock()
+	if n.shared != nil {
+		n.shared.steer.Closing() // nothing is left to outlive a listener
+	}
 	for l := range listeners {
 		l.Close()
 	}
 	return n.release()
 }
 
-// own notes a listener with a half in the kernel, for Close.
+// own notes a listener, for Close and Shutdown.
 func (n *Network) own(l *TCPListener) (*TCPListener, error) {
 	l.owner = n
-	if l.merged == nil && l.kernel == nil {
-		return l, nil
-	}
 	n.mu.Lock()
 	closed := n.closed
 	if !closed {
@@ -237,7 +272,7 @@ func (n *Network) own(l *TCPListener) (*TCPListener, error) {
 
 // forget is the opposite of own.
 func (n *Network) forget(l *TCPListener) {
-	if n == nil || l.merged == nil && l.kernel == nil {
+	if n == nil {
 		return
 	}
 	n.mu.Lock()

@@ -7,12 +7,13 @@ import (
 	"github.com/fastnet-go/fastnet/stack"
 )
 
-// pollers are the process's own: networks that bring none share them. There are
-// at most GOMAXPROCS-1, for hot pollers on all processors would starve Go's
-// network poller, and at least one. A poller ends with the last of its networks.
+// pollers is the process's own poller: networks that bring none share it. It has
+// a goroutine for each queue of a network, and at most GOMAXPROCS-1, for hot
+// pollers on all processors would starve Go's network poller, and at least one.
+// It ends with the last of its networks.
 var pollers struct {
 	sync.Mutex
-	list []*sharedPoller
+	shared *sharedPoller
 }
 
 type sharedPoller struct {
@@ -20,34 +21,25 @@ type sharedPoller struct {
 	networks int
 }
 
-// acquirePoller returns the poller with the fewest networks, or a new one.
+// acquirePoller returns the poller of the process.
 func acquirePoller() *sharedPoller {
 	pollers.Lock()
 	defer pollers.Unlock()
-	var least *sharedPoller
-	for _, p := range pollers.list {
-		if least == nil || p.networks < least.networks {
-			least = p
-		}
+	if pollers.shared == nil {
+		n := max(runtime.GOMAXPROCS(0)-1, 1)
+		pollers.shared = &sharedPoller{Poller: stack.NewPoller(stack.PollerConfig{Goroutines: n})}
 	}
-	if least == nil || len(pollers.list) < runtime.GOMAXPROCS(0)-1 {
-		least = &sharedPoller{Poller: stack.NewPoller(stack.PollerConfig{})}
-		pollers.list = append(pollers.list, least)
-	}
-	least.networks++
-	return least
+	pollers.shared.networks++
+	return pollers.shared
 }
 
-// release gives a poller back, which no longer drives the network's host.
+// release gives the poller back, which no longer drives the network's host.
 func (p *sharedPoller) release() {
 	pollers.Lock()
 	p.networks--
 	last := p.networks == 0
-	for i, q := range pollers.list {
-		if q == p && last {
-			pollers.list = append(pollers.list[:i], pollers.list[i+1:]...)
-			break
-		}
+	if last {
+		pollers.shared = nil
 	}
 	pollers.Unlock()
 	if last {

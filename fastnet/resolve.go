@@ -4,8 +4,10 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/fastnet-go/fastnet/dialer"
+	"github.com/fastnet-go/fastnet/internal/defect"
 )
 
 // errNoSuitable is what package net says of a name or hint of the wrong family.
@@ -53,7 +55,8 @@ func (n *Network) resolve(ctx context.Context, r *Resolver, network, address str
 	if host == "" {
 		addrs = []Addr{newAddr(nil, "")}
 	} else {
-		ips, err := dialer.Resolve(ctx, r, network, host)
+		names := lengths{Resolver: r}
+		ips, err := dialer.Resolve(ctx, &names, network, host)
 		if err != nil {
 			return nil, err
 		}
@@ -69,13 +72,38 @@ func (n *Network) resolve(ctx context.Context, r *Resolver, network, address str
 			return nil, &AddrError{Err: errNoSuitable, Addr: host}
 		}
 		for _, ip := range ips {
-			addrs = append(addrs, newAddr(IP(ip.AsSlice()).To16(), ip.Zone()))
+			addrs = append(addrs, newAddr(names.of(ip), ip.Zone()))
 		}
 	}
-	if !dial || hint == nil {
+	if !dial || hint == nil || defect.On(defect.HintIgnored) {
 		return addrs, nil
 	}
 	return matchHint(addrs, hint)
+}
+
+// lengths notes which addresses of a name package net's resolver has in 4 bytes:
+// those of name servers are, those of /etc/hosts and literals are not. It shows
+// in the addresses of errors.
+type lengths struct {
+	*Resolver
+	short []netip.Addr
+}
+
+func (l *lengths) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	addrs, err := l.Resolver.LookupNetIP(ctx, network, host)
+	for _, a := range addrs {
+		if a.Is4() {
+			l.short = append(l.short, a)
+		}
+	}
+	return addrs, err
+}
+
+func (l *lengths) of(a netip.Addr) IP {
+	if slices.Contains(l.short, a) {
+		return a.AsSlice()
+	}
+	return IP(a.AsSlice()).To16()
 }
 
 // matchHint drops the addresses of another family than the local address's.

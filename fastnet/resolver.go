@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"os"
 	"sync/atomic"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
 )
 
 // DefaultResolver is what LookupHost and the like, and Dial without a Resolver,
@@ -81,7 +83,11 @@ func (s *nameServers) dial(ctx context.Context, network, _ string) (Conn, error)
 }
 
 // failed makes it the next server's turn.
-func (s *nameServers) failed(turn uint32) { s.turn.CompareAndSwap(turn, turn+1) }
+func (s *nameServers) failed(turn uint32) {
+	if !defect.On(defect.DeadServerAskedOn) {
+		s.turn.CompareAndSwap(turn, turn+1)
+	}
+}
 
 // dnsPacketConn is a UDP socket that notes whether the server answers. That it
 // is a PacketConn tells the resolver how to speak.

@@ -29,7 +29,8 @@ func (n *Network) owns(a netip.Addr) bool {
 func (n *Network) replyFrom(info *stack.DatagramInfo) netip.Addr {
 	n.netIndexes()
 	first := netip.IPv4Unspecified()
-	for index, addrs := range n.ifaceAddrs {
+	theirs := n.shared != nil && !info.To.IsMulticast() && info.To != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	for index, addrs := range *n.ifaceAddrs.Load() {
 		for _, p := range addrs {
 			switch {
 			case p.Addr() == info.To || info.To.IsLoopback():
@@ -37,7 +38,11 @@ func (n *Network) replyFrom(info *stack.DatagramInfo) netip.Addr {
 			case index == info.Interface-1 && p.Addr().Is4() && first.IsUnspecified():
 				first = p.Addr()
 			}
+			theirs = theirs && !p.Contains(info.To) // else it was a broadcast
 		}
+	}
+	if theirs { // came by the kernel's socket, to another interface
+		return info.To
 	}
 	return first
 }
@@ -46,7 +51,7 @@ func (n *Network) replyFrom(info *stack.DatagramInfo) netip.Addr {
 // them (RFC 6724 section 6), by the stack's routes and addresses: package net's
 // resolver has sorted them by the kernel's.
 func (n *Network) sortDestinations(dsts []netip.Addr) {
-	if len(dsts) < 2 || n.host == nil {
+	if len(dsts) < 2 || n.host == nil || n.shared != nil {
 		return
 	}
 	var routes route.Table

@@ -18,6 +18,9 @@ import (
 // subnets of tests apart.
 func tapNetwork(t *testing.T, x int, more string) (n *Network, kernelIP, ourIP string) {
 	before := goroutines()
+	if os.Getenv("FASTNET_TEST_VHOST") != "" { // compat_test/vm/run.sh sets it
+		more += ",vhost=true"
+	}
 	kernelIP, ourIP = fmt.Sprintf("10.177.%d.1", x), fmt.Sprintf("10.177.%d.2", x)
 	cfg, err := ParseConfig(fmt.Sprintf("tap:name=fntest%%d,addr=%s/24,host=%s/24,gw=%s%s", ourIP, kernelIP, kernelIP, more))
 	require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/stack"
 )
 
@@ -23,6 +24,8 @@ type TCPConn struct {
 
 	keepAliveMu sync.Mutex
 	keepAlive   stack.KeepAlive // as last set
+
+	shadow shadow // for SyscallConn
 }
 
 var (
@@ -45,6 +48,9 @@ func (c *TCPConn) ok() bool { return c != nil && (c.stack != nil || c.kernel != 
 // opError wraps an error of the stack's as package net's methods do; call is
 // the system call they would have made.
 func (c *TCPConn) opError(op, call string, err error) error {
+	if defect.On(defect.SourceMissing) {
+		return &OpError{Op: op, Net: c.net, Addr: &c.raddr.addr, Err: netError(call, err)}
+	}
 	return &OpError{Op: op, Net: c.net, Source: &c.laddr.addr, Addr: &c.raddr.addr, Err: netError(call, err)}
 }
 
@@ -95,6 +101,7 @@ func (c *TCPConn) Close() error {
 	if err := c.stack.Close(); err != nil {
 		return c.opError("close", "close", err)
 	}
+	c.shadow.close()
 	return nil
 }
 
@@ -143,6 +150,9 @@ func (c *TCPConn) LocalAddr() Addr {
 // not modify it.
 func (c *TCPConn) RemoteAddr() Addr {
 	if !c.ok() {
+		return nil
+	}
+	if defect.On(defect.AddrMissing) {
 		return nil
 	}
 	if c.stack == nil {
@@ -275,9 +285,14 @@ func (c *TCPConn) File() (f *os.File, err error) {
 	return nil, c.opError("file", "dup", errNoDescriptor)
 }
 
-// SyscallConn returns access to the descriptor. A socket of the stack's has
-// none, and says so here rather than in the methods of what it would return:
-// callers then do without, where they can. The error is as for File.
+// SyscallConn returns what sets options of the connection and reads and writes it
+// with system calls. A connection of the stack's has no descriptor for that. On
+// Linux Control of what it returns runs its function with that of a shadow (see
+// ListenConfig), and what was set becomes the connection's: buffers, linger,
+// keep-alive, TCP_NODELAY, TCP_USER_TIMEOUT; another option is an error that names
+// it. Read and Write run theirs with one end of a pair of unix sockets that stands
+// for the connection meanwhile: right for looking whether the peer has hung up, as
+// drivers of databases do, slow for data. Elsewhere it fails as File does.
 func (c *TCPConn) SyscallConn() (syscall.RawConn, error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL
@@ -285,7 +300,7 @@ func (c *TCPConn) SyscallConn() (syscall.RawConn, error) {
 	if c.stack == nil {
 		return c.kernel.SyscallConn()
 	}
-	return nil, c.opError("raw-control", "fcntl", errNoDescriptor)
+	return c.rawConn()
 }
 
 // Stack returns the stack's socket, or nil for a connection of the kernel's:

@@ -24,7 +24,9 @@ type TCPListener struct {
 	family    family
 	keepAlive stack.KeepAlive
 	set       socketOptions // by Control, of accepted connections too
+	unshare   func()        // gives the port back, on a shared interface
 	laddr     storedAddr[TCPAddr]
+	shadow    shadow // for SyscallConn
 }
 
 var (
@@ -91,6 +93,10 @@ func (l *TCPListener) Close() error {
 	if l.stack == nil {
 		return l.kernel.Close()
 	}
+	l.shadow.close()
+	if l.unshare != nil {
+		l.unshare()
+	}
 	var err error
 	if l.merged == nil {
 		err = l.stack.Close()
@@ -137,7 +143,7 @@ func (l *TCPListener) File() (f *os.File, err error) {
 	return nil, l.opError("file", "dup", errNoDescriptor)
 }
 
-// SyscallConn is as TCPConn.SyscallConn.
+// SyscallConn is as TCPConn.SyscallConn; Read and Write of what it returns fail.
 func (l *TCPListener) SyscallConn() (syscall.RawConn, error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL
@@ -145,7 +151,7 @@ func (l *TCPListener) SyscallConn() (syscall.RawConn, error) {
 	if l.stack == nil {
 		return l.kernel.SyscallConn()
 	}
-	return nil, l.opError("raw-control", "fcntl", errNoDescriptor)
+	return l.rawConn()
 }
 
 // Stack returns the stack's listener, or nil when only the kernel listens.

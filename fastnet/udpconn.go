@@ -3,6 +3,7 @@ package fastnet
 import (
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,9 +21,11 @@ type UDPConn struct {
 	v6only    bool
 	connected bool
 	owner     *Network
-	oob       oobFlags // what ReadMsgUDP tells
+	oob       atomic.Uint32 // oobFlags: what ReadMsgUDP tells
 	laddr     storedAddr[UDPAddr]
 	raddr     storedAddr[UDPAddr]
+	shared    *sharedUDP // on an interface shared with the kernel
+	shadow    shadow     // for SyscallConn
 }
 
 var (
@@ -32,14 +35,18 @@ var (
 )
 
 // newUDPConn wraps a socket of the stack's.
-func (n *Network) newUDPConn(s *stack.UDPConn, network string, f family, v6only, connected bool, oob oobFlags) *UDPConn {
-	c := &UDPConn{stack: s, owner: n, net: network, family: f, v6only: v6only, connected: connected, oob: oob}
+func (n *Network) newUDPConn(s *stack.UDPConn, network string, f family, v6only, connected bool, set socketOptions) *UDPConn {
+	c := &UDPConn{stack: s, owner: n, net: network, family: f, v6only: v6only, connected: connected}
+	c.oob.Store(uint32(set.oob))
+	c.shadow.made = set
 	storeUDP(&c.laddr, f, s.LocalAddr())
 	if connected {
 		storeUDP(&c.raddr, f, s.RemoteAddr())
 	}
 	return c
 }
+
+func (c *UDPConn) oobFlags() oobFlags { return oobFlags(c.oob.Load()) }
 
 func (c *UDPConn) ok() bool { return c != nil && (c.stack != nil || c.kernel != nil) }
 
@@ -70,6 +77,10 @@ func (c *UDPConn) Close() error {
 	}
 	if err := c.stack.Close(); err != nil {
 		return c.opError("close", "close", c.remote(), err)
+	}
+	c.shadow.close()
+	if c.shared != nil {
+		c.shared.close()
 	}
 	return nil
 }
@@ -106,6 +117,7 @@ func (c *UDPConn) SetDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetDeadline(t)
 	}
+	c.shared.each(func(k *net.UDPConn) error { return k.SetWriteDeadline(t) })
 	if err := c.stack.SetDeadline(t); err != nil {
 		return c.setError("set", err)
 	}
@@ -134,6 +146,7 @@ func (c *UDPConn) SetWriteDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetWriteDeadline(t)
 	}
+	c.shared.each(func(k *net.UDPConn) error { return k.SetWriteDeadline(t) })
 	if err := c.stack.SetWriteDeadline(t); err != nil {
 		return c.setError("set", err)
 	}
@@ -148,6 +161,7 @@ func (c *UDPConn) SetReadBuffer(bytes int) error {
 	if c.stack == nil {
 		return c.kernel.SetReadBuffer(bytes)
 	}
+	c.shared.each(func(k *net.UDPConn) error { return k.SetReadBuffer(bytes) })
 	if err := c.stack.SetReadBuffer(bytes); err != nil {
 		return c.setError("setsockopt", err)
 	}
@@ -162,6 +176,7 @@ func (c *UDPConn) SetWriteBuffer(bytes int) error {
 	if c.stack == nil {
 		return c.kernel.SetWriteBuffer(bytes)
 	}
+	c.shared.each(func(k *net.UDPConn) error { return k.SetWriteBuffer(bytes) })
 	if err := c.stack.SetWriteBuffer(bytes); err != nil {
 		return c.setError("setsockopt", err)
 	}
@@ -179,7 +194,15 @@ func (c *UDPConn) File() (f *os.File, err error) {
 	return nil, c.opError("file", "dup", c.remote(), errNoDescriptor)
 }
 
-// SyscallConn is as TCPConn.SyscallConn.
+// SyscallConn returns what sets options of the socket, as golang.org/x/net/ipv4 and
+// ipv6 do. For a socket of the stack's, on Linux, Control of what it returns runs
+// its function with a shadow's descriptor (see ListenConfig): the control messages
+// that ReadMsgUDP is to return (IP_PKTINFO, IP_RECVTOS, IP_RECVTTL and those of
+// IPv6) and SO_RCVBUF become the socket's, and another option is an error that
+// names it. Its Read and Write fail with ENOTSUP, for the shadow has no data: a
+// program that reads with recvmmsg(2), as ipv4.PacketConn.ReadBatch does, is to be
+// given the socket in a struct{ net.PacketConn }, which hides this method.
+// Elsewhere SyscallConn itself fails with ENOTSUP.
 func (c *UDPConn) SyscallConn() (syscall.RawConn, error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL
@@ -187,7 +210,7 @@ func (c *UDPConn) SyscallConn() (syscall.RawConn, error) {
 	if c.stack == nil {
 		return c.kernel.SyscallConn()
 	}
-	return nil, c.opError("raw-control", "fcntl", c.remote(), errNoDescriptor)
+	return c.rawConn()
 }
 
 // Stack returns the stack's socket, or nil for one of the kernel's.

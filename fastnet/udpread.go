@@ -3,6 +3,8 @@ package fastnet
 import (
 	"net/netip"
 	"syscall"
+
+	"github.com/fastnet-go/fastnet/internal/defect"
 )
 
 // msgTrunc is the flag with which ReadMsgUDP tells that a datagram was longer
@@ -17,7 +19,7 @@ func (c *UDPConn) Read(b []byte) (int, error) {
 	if c.stack == nil {
 		return c.kernel.Read(b)
 	}
-	n, _, _, err := c.stack.ReadFrom(b)
+	n, err := c.stack.Read(b)
 	if err != nil {
 		err = c.opError("read", "read", c.remote(), err)
 	}
@@ -52,6 +54,12 @@ func (c *UDPConn) readFromUDP(b []byte, addr *UDPAddr) (int, *UDPAddr, error) {
 	} else {
 		ip := src.Addr().As16()
 		*addr = UDPAddr{IP: ip[:], Port: int(src.Port()), Zone: src.Addr().Zone()}
+	}
+	if defect.On(defect.ZoneLost) {
+		addr.Zone = ""
+	}
+	if defect.On(defect.SourceNil) {
+		return n, nil, nil
 	}
 	return n, addr, nil
 }
@@ -113,7 +121,7 @@ func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr ne
 		}
 		return n, 0, 0, netip.AddrPortFrom(none, 0), c.opError("read", "recvmsg", c.remote(), err)
 	}
-	if c.oob != 0 {
+	if c.oobFlags() != 0 {
 		oobn, flags = c.putControl(oob, &info)
 	}
 	if full > n {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"syscall"
 
+	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/stack"
 )
 
@@ -142,6 +143,11 @@ func (c *UDPConn) writeMsg(b, oob []byte, dst netip.AddrPort) (int, error) {
 	o := stack.SendOptions{TOS: -1}
 	if dst.IsValid() {
 		dst = unmap(toLocal(dst))
+		if c.shared != nil {
+			if n, err, ours := c.shared.sendMsg(b, oob, dst); !ours {
+				return n, err
+			}
+		}
 	}
 	if len(oob) > 0 {
 		to := dst.Addr()
@@ -162,13 +168,17 @@ func (c *UDPConn) send(call string, b []byte, dst netip.AddrPort) (int, error) {
 	if c.v6only && dst.Addr().Is4In6() {
 		return 0, netError(call, syscall.ENETUNREACH)
 	}
-	return c.stack.WriteTo(b, unmap(toLocal(dst)))
+	dst = unmap(toLocal(dst))
+	if c.shared != nil {
+		return c.shared.send(c.stack, b, dst)
+	}
+	return c.stack.WriteTo(b, dst)
 }
 
 // destination checks addr as package net does and makes it one of the socket's
 // family.
 func (c *UDPConn) destination(addr *UDPAddr, call string) (netip.AddrPort, error) {
-	if c.connected {
+	if c.connected && !defect.On(defect.WriteToConnected) {
 		return netip.AddrPort{}, ErrWriteToConnected
 	}
 	if addr == nil {

@@ -25,10 +25,19 @@ import (
 // virtual runs f in a bubble of virtual time with a lab whose poller is the
 // bubble's own. faults may be nil.
 func virtual(t *testing.T, faults *fault.Faults, f func(t *testing.T, l *lab)) {
+	virtualWith(t, faults, nil, f)
+}
+
+// virtualWith is virtual with a change to the networks' configurations.
+func virtualWith(t *testing.T, faults *fault.Faults, change func(*Config), f func(t *testing.T, l *lab)) {
+	// Package net makes a channel of its own when it first looks a name up: it
+	// must not be a bubble's.
+	_, err := (&net.Resolver{PreferGo: true}).LookupHost(t.Context(), "localhost")
+	require.NoError(t, err)
 	synctest.Test(t, func(t *testing.T) {
 		poller := stack.NewPoller(stack.PollerConfig{})
 		t.Cleanup(func() { poller.Close() })
-		cfg := labConfig{poller: poller}
+		cfg := labConfig{poller: poller, change: change}
 		if faults != nil {
 			cfg.faults = &fault.Config{Seed: 1, Rx: *faults}
 		}

@@ -1,0 +1,172 @@
+package kernel
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Journal keeps the settings of an interface that were changed, with what they were
+// before, in a file: so that they can be put back by Close, or by the next start
+// if this process is killed. Only who has the Claim of the interface may use it.
+type Journal struct {
+	path string
+	old  record
+}
+
+// record is a journal's content.
+type record struct {
+	Interface string
+	Settings  []setting // in the order in which they were changed
+}
+
+type setting struct {
+	Name  string // of the file under /sys/class/net/INTERFACE
+	Value string // as it was
+}
+
+// sysNet is where the kernel has the settings of interfaces (sysfs(5)).
+var sysNet = "/sys/class/net"
+
+// journalDirs are the folders that a journal may be in: those that do not outlive
+// the system's run, as the settings do not.
+var journalDirs = func() []string {
+	dirs := []string{"/run/fastnet"}
+	if d := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(d) {
+		dirs = append(dirs, filepath.Join(d, "fastnet"))
+	}
+	return dirs
+}
+
+// journalName names the journal of an interface, of this network namespace.
+func journalName(index int) (string, error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("xdp-%d-%d.json", st.Ino, index), nil
+}
+
+// OpenJournal puts back what a process that was killed has left, and returns an
+// empty journal. left says what was put back.
+func OpenJournal(name string, index int) (j *Journal, left []string, err error) {
+	file, err := journalName(index)
+	if err != nil {
+		return nil, nil, err
+	}
+	j = &Journal{old: record{Interface: name}}
+	for _, dir := range journalDirs() {
+		path := filepath.Join(dir, file)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		o := &Journal{path: path}
+		if json.Unmarshal(text, &o.old) == nil && o.old.Interface == name {
+			for _, s := range o.old.Settings {
+				left = append(left, s.Name+"="+s.Value)
+			}
+			err = o.Close()
+		} else { // another interface's, that is gone
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return nil, left, err
+		}
+	}
+	return j, left, nil
+}
+
+// Set changes a setting of the interface: a file under /sys/class/net/INTERFACE. What
+// it was is on disk before.
+func (j *Journal) Set(name, value string) error {
+	if strings.ContainsAny(name, "/.") {
+		return fmt.Errorf("%s is no setting of an interface", name)
+	}
+	file := filepath.Join(sysNet, j.old.Interface, name)
+	was, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	old := strings.TrimSpace(string(was))
+	if old == value {
+		return nil
+	}
+	j.old.Settings = append(j.old.Settings, setting{name, old})
+	if err := j.write(); err != nil {
+		j.old.Settings = j.old.Settings[:len(j.old.Settings)-1]
+		return fmt.Errorf("a journal of what is changed cannot be kept: %w: make /run/fastnet writable, or set XDG_RUNTIME_DIR", err)
+	}
+	return os.WriteFile(file, []byte(value), 0)
+}
+
+// write makes the file, whole or not at all.
+func (j *Journal) write() error {
+	text, err := json.Marshal(&j.old)
+	if err != nil {
+		return err
+	}
+	if j.path != "" {
+		return replaceFile(j.path, text)
+	}
+	index, err := os.ReadFile(filepath.Join(sysNet, j.old.Interface, "ifindex"))
+	if err != nil {
+		return err
+	}
+	n := 0
+	if _, err := fmt.Sscan(string(index), &n); err != nil {
+		return err
+	}
+	name, err := journalName(n)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, dir := range journalDirs() {
+		err := os.MkdirAll(dir, 0o700)
+		if err == nil {
+			path := filepath.Join(dir, name)
+			if err = replaceFile(path, text); err == nil {
+				j.path = path
+				return nil
+			}
+		}
+		errs = append(errs, err)
+	}
+	return errs[0]
+}
+
+func replaceFile(path string, text []byte) error {
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// Close puts everything back, last things first, and removes the file. What cannot
+// be put back because the interface is gone is forgotten.
+func (j *Journal) Close() error {
+	var errs []error
+	for i := len(j.old.Settings) - 1; i >= 0; i-- {
+		s := j.old.Settings[i]
+		file := filepath.Join(sysNet, j.old.Interface, s.Name)
+		if err := os.WriteFile(file, []byte(s.Value), 0); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	j.old.Settings = nil
+	if j.path == "" {
+		return nil
+	}
+	path := j.path
+	j.path = ""
+	return os.Remove(path)
+}

@@ -1,0 +1,362 @@
+package kernel
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/fastnet-go/fastnet/stack/route"
+)
+
+var (
+	addr   = netip.MustParseAddr
+	prefix = netip.MustParsePrefix
+)
+
+func hasRoute(s State, want route.Route) bool {
+	return slices.ContainsFunc(s.Routes, func(r route.Route) bool {
+		return r.Prefix == want.Prefix && r.Gateway == want.Gateway && (!want.Source.IsValid() || r.Source == want.Source)
+	})
+}
+
+func TestTheFirstStateIsWhole(t *testing.T) {
+	l := newLab(t)
+	l.ip("route add default via 10.9.0.254")
+	l.ip("route add 10.8.0.0/16 via 10.9.0.253 src 10.9.0.1")
+	f := l.follow(Handler{})
+	s := f.State()
+	require.Equal(t, "eth0", s.Name)
+	require.Equal(t, 1500, s.MTU)
+	require.NotZero(t, s.MAC)
+	require.True(t, s.Has(addr("10.9.0.1")))
+	require.True(t, s.Has(addr("fd09::1")))
+	require.False(t, s.Has(addr("127.0.0.1")))
+	require.True(t, s.HasDefaultRoute())
+	for _, r := range []route.Route{
+		{Prefix: prefix("10.9.0.0/24")}, {Prefix: prefix("fd09::/64")}, {Prefix: prefix("0.0.0.0/0"), Gateway: addr("10.9.0.254")},
+		{Prefix: prefix("10.8.0.0/16"), Gateway: addr("10.9.0.253"), Source: addr("10.9.0.1")},
+	} {
+		require.True(t, hasRoute(s, r), "%v in %v", r, s.Routes)
+	}
+}
+
+func TestNoSuchInterface(t *testing.T) {
+	newLab(t)
+	_, err := Follow("eth9", Handler{})
+	require.ErrorIs(t, err, ErrNoInterface)
+}
+
+// Addresses, routes, MTU, link and rules are followed, and the end of the
+// interface.
+func TestChangesAreFollowed(t *testing.T) {
+	l := newLab(t)
+	var mu sync.Mutex
+	var last State
+	routing := 0
+	gone := make(chan error, 1)
+	f := l.follow(Handler{
+		Changed: func(s State) { mu.Lock(); last = s; mu.Unlock() },
+		Routing: func() { mu.Lock(); routing++; mu.Unlock() },
+		Gone:    func(err error) { gone <- err },
+	})
+	becomes := func(ok func(State) bool) {
+		t.Helper()
+		eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return ok(last) })
+		require.True(t, ok(f.State()))
+	}
+	l.ip("addr add 10.7.0.1/16 dev eth0")
+	becomes(func(s State) bool {
+		return s.Has(addr("10.7.0.1")) && hasRoute(s, route.Route{Prefix: prefix("10.7.0.0/16")})
+	})
+	l.ip("addr del 10.7.0.1/16 dev eth0")
+	becomes(func(s State) bool {
+		return !s.Has(addr("10.7.0.1")) && !hasRoute(s, route.Route{Prefix: prefix("10.7.0.0/16")})
+	})
+	l.ip("route add default via 10.9.0.254")
+	becomes(func(s State) bool { return s.HasDefaultRoute() })
+	l.ip("link set eth0 mtu 1400")
+	becomes(func(s State) bool { return s.MTU == 1400 })
+	l.there("link set eth0 down")
+	becomes(func(s State) bool { return !s.Up })
+	l.there("link set eth0 up")
+	becomes(func(s State) bool { return s.Up })
+	mu.Lock()
+	before := routing
+	mu.Unlock()
+	l.ip("rule add to 10.55.0.0/16 table 100")
+	eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return routing > before })
+	l.ip("link del eth0")
+	require.ErrorIs(t, <-gone, errGone)
+	require.False(t, f.RouteTo(addr("10.9.0.2"), netip.Addr{}).Ours)
+	f.Resolve(addr("10.9.0.2")) // comes to nothing
+}
+
+// heard is what a follower has told of neighbours.
+type heard struct {
+	mu    sync.Mutex
+	known map[netip.Addr][6]byte
+	last  map[netip.Addr]NeighborState
+}
+
+func (h *heard) tell(a netip.Addr, mac [6]byte, s NeighborState) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.last == nil {
+		h.last, h.known = map[netip.Addr]NeighborState{}, map[netip.Addr][6]byte{}
+	}
+	h.last[a] = s
+	h.known[a] = mac
+}
+
+func (h *heard) is(a string, s NeighborState) func() bool {
+	return func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.last[addr(a)] == s && (s != Known || h.known[addr(a)] != [6]byte{})
+	}
+}
+
+// The kernel finds neighbours when it is asked to, tells of those that it knows
+// already, and of those that do not answer.
+func TestTheKernelResolvesNeighbours(t *testing.T) {
+	l := newLab(t)
+	var h heard
+	f := l.follow(Handler{Neighbor: h.tell})
+	for _, a := range []string{"10.9.0.2", "fd09::2"} {
+		f.Resolve(addr(a))
+		eventually(t, h.is(a, Known))
+		h.mu.Lock()
+		h.last = nil
+		h.mu.Unlock()
+		f.Resolve(addr(a)) // it knows: no event would tell
+		eventually(t, h.is(a, Known))
+	}
+	f.Resolve(addr("10.9.0.77"))
+	eventually(t, h.is("10.9.0.77", Failed))
+	l.ip("neigh replace 10.9.0.50 lladdr 02:00:00:00:00:50 dev eth0")
+	eventually(t, h.is("10.9.0.50", Known))
+	l.ip("neigh del 10.9.0.50 dev eth0")
+	eventually(t, func() bool { return h.is("10.9.0.50", Forgotten)() || h.is("10.9.0.50", Failed)() })
+}
+
+// Only what the kernel would send out of the interface is ours.
+func TestRouteTo(t *testing.T) {
+	l := newLab(t)
+	l.ip("link add eth1 type veth peer name eth1 netns " + l.peer)
+	l.ip("addr add 10.19.0.1/24 dev eth1")
+	l.ip("link set eth1 up")
+	l.there("link set eth1 up")
+	l.ip("route add default via 10.9.0.254")
+	l.ip("route add 10.66.0.0/16 via 10.19.0.2")
+	l.ip("route add unreachable 10.67.0.0/16")
+	l.ip("rule add to 10.68.0.0/16 table 100")
+	l.ip("route add default via 10.19.0.2 table 100")
+	l.ip("rule add from 10.9.0.1 to 10.66.0.0/16 table 101")
+	l.ip("route add default via 10.9.0.254 table 101")
+	f := l.follow(Handler{})
+	for _, c := range []struct {
+		dst, src string
+		ours     bool
+		from     string
+	}{
+		{dst: "10.9.0.2", ours: true, from: "10.9.0.1"},
+		{dst: "192.0.2.1", ours: true, from: "10.9.0.1"},
+		{dst: "fd09::2", ours: true, from: "fd09::1"},
+		{dst: "::ffff:10.9.0.2", ours: true, from: "10.9.0.1"},
+		{dst: "10.9.0.1"}, // this host
+		{dst: "127.0.0.1"},
+		{dst: "0.0.0.0"},
+		{dst: "224.0.0.251"},
+		{dst: "10.9.0.255"}, // broadcast
+		{dst: "10.66.0.1"},  // the other interface
+		{dst: "10.67.0.1"},
+		{dst: "10.68.0.1"}, // by a rule
+		{dst: "10.66.0.1", src: "10.9.0.1", ours: true, from: "10.9.0.1"}, // by a rule for the source
+		{dst: "2001:db8::1"}, // no route
+		{dst: "fe80::1%eth1"},
+		{dst: "fe80::1"},
+		{dst: "fe80::1%eth0", ours: true},
+	} {
+		src := netip.Addr{}
+		if c.src != "" {
+			src = addr(c.src)
+		}
+		w := f.RouteTo(addr(c.dst), src)
+		require.Equal(t, c.ours, w.Ours, c.dst)
+		if c.from != "" {
+			require.Equal(t, addr(c.from), w.Source, c.dst)
+		}
+	}
+}
+
+// Nobody else gets a port of a block.
+func TestABlockHoldsItsPorts(t *testing.T) {
+	newLab(t)
+	for _, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
+		b, err := ReserveBlock(kind, 16)
+		require.NoError(t, err)
+		require.Len(t, b.Ports(), 16)
+		try := func(port uint16) error {
+			fd, err := unix.Socket(unix.AF_INET, kind, 0)
+			require.NoError(t, err)
+			defer unix.Close(fd)
+			require.NoError(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1))
+			return unix.Bind(fd, &unix.SockaddrInet4{Port: int(port), Addr: [4]byte{10, 9, 0, 1}})
+		}
+		for _, p := range b.Ports() {
+			require.ErrorIs(t, try(p), unix.EADDRINUSE)
+		}
+		require.NoError(t, b.Close())
+		require.NoError(t, try(b.Ports()[0]))
+	}
+}
+
+func TestOneProcessHasAnInterface(t *testing.T) {
+	newLab(t)
+	c, err := NewClaim(7)
+	require.NoError(t, err)
+	_, err = NewClaim(7)
+	var taken *Taken
+	require.ErrorAs(t, err, &taken)
+	require.Equal(t, os.Getpid(), taken.PID)
+	require.Contains(t, err.Error(), "kernel.test")
+	other, err := NewClaim(8)
+	require.NoError(t, err)
+	require.NoError(t, other.Close())
+	require.NoError(t, c.Close())
+	c, err = NewClaim(7)
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+}
+
+// What cannot be taken is named, with what to do.
+func TestObstacles(t *testing.T) {
+	l := newLab(t)
+	f := l.follow(Handler{})
+	require.NoError(t, f.Check())
+	l.ip("link add br0 type bridge")
+	l.ip("link set eth0 master br0")
+	var o Obstacle
+	require.ErrorAs(t, f.Check(), &o)
+	require.Contains(t, o.Error(), "port of the bridge br0")
+	require.Contains(t, o.Error(), "nomaster")
+	l.ip("link set eth0 nomaster")
+	require.NoError(t, f.Check())
+	lo, err := Follow("lo", Handler{})
+	require.NoError(t, err)
+	defer lo.Close()
+	require.ErrorAs(t, lo.Check(), &o)
+	require.Contains(t, o.Error(), "no Ethernet")
+	require.Equal(t, "eth0", lo.HasAddress(addr("10.9.0.1")))
+	require.Empty(t, lo.HasAddress(addr("10.9.0.9")))
+}
+
+// VLANs whose tags the device takes off are not to be told apart.
+func TestStrippedVLANs(t *testing.T) {
+	l := newLab(t)
+	f := l.follow(Handler{})
+	if _, err := exec.LookPath("ethtool"); err != nil {
+		t.Skip(err)
+	}
+	require.True(t, stripsVLAN("eth0")) // as veth does
+	if out, err := exec.Command("ip", "-n", l.name, "link", "add", "eth0.10", "link", "eth0", "type", "vlan", "id", "10").CombinedOutput(); err != nil {
+		t.Skipf("this kernel has no VLANs: %s", out)
+	}
+	var o Obstacle
+	require.ErrorAs(t, f.Check(), &o)
+	require.Contains(t, o.Error(), "eth0.10")
+	require.Contains(t, o.Error(), "rxvlan off")
+	l.run("ethtool", "-K", "eth0", "rxvlan", "off")
+	require.NoError(t, f.Check())
+}
+
+func TestFirewallChains(t *testing.T) {
+	l := newLab(t)
+	require.Empty(t, FirewallChains())
+	l.run("nft", "add table inet filter; add chain inet filter input { type filter hook input priority 0; policy drop; }; "+
+		"add rule inet filter input tcp dport 22 accept; add chain inet filter other; add rule inet filter other accept; "+
+		"add table ip nat; add chain ip nat pre { type nat hook prerouting priority -100; }; add rule ip nat pre tcp dport 80 redirect to :8080; "+
+		"add chain ip nat post { type nat hook postrouting priority 100; }; add rule ip nat post masquerade; "+
+		"add table ip6 empty; add chain ip6 empty input { type filter hook input priority 0; }")
+	chains := FirewallChains()
+	slices.Sort(chains)
+	require.Equal(t, []string{"inet filter input (1 rules, policy drop)", "ip nat pre (1 rules, policy accept)"}, chains)
+}
+
+// Settings that were changed are put back by Close, and by the next start after a
+// process that was killed.
+func TestJournal(t *testing.T) {
+	dir := t.TempDir()
+	sys, dirs := sysNet, journalDirs
+	t.Cleanup(func() { sysNet, journalDirs = sys, dirs })
+	sysNet = filepath.Join(dir, "sys")
+	journalDirs = func() []string { return []string{"/proc/nowhere", filepath.Join(dir, "run")} }
+	face := filepath.Join(sysNet, "eth0")
+	require.NoError(t, os.MkdirAll(face, 0o700))
+	put := func(name, value string) {
+		require.NoError(t, os.WriteFile(filepath.Join(face, name), []byte(value+"\n"), 0o600))
+	}
+	value := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(face, name))
+		require.NoError(t, err)
+		return strings.TrimSpace(string(b))
+	}
+	put("ifindex", "7")
+	put("napi_defer_hard_irqs", "0")
+	put("gro_flush_timeout", "0")
+	open := func() (*Journal, []string) {
+		j, left, err := OpenJournal("eth0", 7)
+		require.NoError(t, err)
+		return j, left
+	}
+	j, left := open()
+	require.Empty(t, left)
+	require.NoError(t, j.Set("napi_defer_hard_irqs", "2"))
+	require.NoError(t, j.Set("gro_flush_timeout", "200000"))
+	require.NoError(t, j.Set("gro_flush_timeout", "300000"))
+	require.Equal(t, "2", value("napi_defer_hard_irqs"))
+	require.Error(t, j.Set("../eth1/mtu", "1"))
+	require.Error(t, j.Set("nothing", "1"))
+	require.NoError(t, j.Close())
+	require.Equal(t, "0", value("napi_defer_hard_irqs"))
+	require.Equal(t, "0", value("gro_flush_timeout"))
+
+	j, _ = open()
+	require.NoError(t, j.Set("napi_defer_hard_irqs", "2")) // and is killed
+	j, left = open()
+	require.Equal(t, []string{"napi_defer_hard_irqs=0"}, left)
+	require.Equal(t, "0", value("napi_defer_hard_irqs"))
+	require.NoError(t, j.Close())
+	files, err := os.ReadDir(filepath.Join(dir, "run"))
+	require.NoError(t, err)
+	require.Empty(t, files)
+
+	// A journal that is cut off, or of another interface with the index, is
+	// forgotten.
+	name, err := journalName(7)
+	require.NoError(t, err)
+	for _, text := range []string{"{", `{"Interface":"eth1","Settings":[{"Name":"napi_defer_hard_irqs","Value":"9"}]}`} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "run", name), []byte(text), 0o600))
+		_, left = open()
+		require.Empty(t, left)
+		require.Equal(t, "0", value("napi_defer_hard_irqs"))
+	}
+}
+
+func FuzzAttributes(f *testing.F) {
+	f.Add([]byte{8, 0, 1, 0, 1, 2, 3, 4, 5, 0, 2, 0x80, 'x', 0, 0, 0})
+	f.Add([]byte{3, 0, 1, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, v := range attributes(b) {
+			require.LessOrEqual(t, len(v), len(b))
+		}
+	})
+}

@@ -1,0 +1,256 @@
+package steer
+
+import (
+	"errors"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/fastnet-go/fastnet/nic/afxdp"
+)
+
+// fake is a filter and a stack.
+type fake struct {
+	mu    sync.Mutex
+	ports map[afxdp.Port]bool
+	flows map[afxdp.Flow]bool
+	room  int // for flows
+	alive map[afxdp.Flow]bool
+	log   []string
+	block chan struct{} // if not nil, AddFlow and RemoveFlow wait for it
+}
+
+func newFake() *fake {
+	return &fake{ports: map[afxdp.Port]bool{}, flows: map[afxdp.Flow]bool{}, alive: map[afxdp.Flow]bool{}, room: 100}
+}
+
+func (f *fake) change(what string, fn func()) error {
+	if f.block != nil {
+		<-f.block
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log = append(f.log, what)
+	fn()
+	return nil
+}
+
+func (f *fake) AddPort(p afxdp.Port) error {
+	return f.change("+port", func() { f.ports[p] = true })
+}
+func (f *fake) RemovePort(p afxdp.Port) error {
+	return f.change("-port", func() { delete(f.ports, p) })
+}
+func (f *fake) AddFlow(w afxdp.Flow) (err error) {
+	f.change("+flow", func() {
+		if len(f.flows) == f.room {
+			err = errors.New("full")
+			return
+		}
+		f.flows[w] = true
+	})
+	return err
+}
+func (f *fake) RemoveFlow(w afxdp.Flow) error {
+	return f.change("-flow", func() { delete(f.flows, w) })
+}
+
+func (f *fake) HasTCPFlow(l, r netip.AddrPort) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.alive[afxdp.Flow{Protocol: TCP, Local: l, Remote: r}]
+}
+
+func (f *fake) TCPFlows(port uint16, visit func(l, r netip.AddrPort)) {
+	f.mu.Lock()
+	var all []afxdp.Flow
+	for w := range f.alive {
+		all = append(all, w)
+	}
+	f.mu.Unlock()
+	for _, w := range all {
+		if w.Local.Port() == port {
+			visit(w.Local, w.Remote)
+		}
+	}
+}
+
+func (f *fake) set(w afxdp.Flow, alive bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if delete(f.alive, w); alive {
+		f.alive[w] = true
+	}
+}
+
+func (f *fake) taken() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.flows)
+}
+
+func (f *fake) open() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.ports)
+}
+
+func flow(local, remote string) afxdp.Flow {
+	return afxdp.Flow{Protocol: TCP, Local: netip.MustParseAddrPort(local), Remote: netip.MustParseAddrPort(remote)}
+}
+
+var (
+	web  = afxdp.Port{Protocol: TCP, Port: 443}
+	one  = flow("10.0.0.1:443", "10.0.0.2:1000")
+	two  = flow("10.0.0.1:443", "10.0.0.2:1001")
+	dial = flow("10.0.0.1:40000", "10.0.0.2:80")
+)
+
+func start(t *testing.T) (*Steering, *fake) {
+	f := newFake()
+	s := New(f, f)
+	t.Cleanup(s.Close)
+	return s, f
+}
+
+func eventually(t *testing.T, ok func() bool) {
+	t.Helper()
+	require.Eventually(t, ok, 10*time.Second, time.Millisecond)
+}
+
+// A dialled connection has its entry before it begins, and until its TIME-WAIT is
+// over.
+func TestADialledConnectionHasAnEntryUntilNothingIsLeftOfIt(t *testing.T) {
+	s, f := start(t)
+	require.NoError(t, s.Hold(dial))
+	require.Equal(t, 1, f.taken())
+	f.set(dial, true)
+	s.Release(dial)
+	s.Ended(one.Local, one.Remote) // another one
+	require.Never(t, func() bool { return f.taken() == 0 }, 20*time.Millisecond, time.Millisecond)
+	f.set(dial, false)
+	s.Ended(dial.Local, dial.Remote)
+	eventually(t, func() bool { return f.taken() == 0 })
+	require.Zero(t, s.Flows())
+}
+
+func TestADialThatComesToNothingLeavesNoEntry(t *testing.T) {
+	s, f := start(t)
+	require.NoError(t, s.Hold(dial))
+	s.Release(dial)
+	eventually(t, func() bool { return f.taken() == 0 })
+}
+
+// The tuple of a connection in TIME-WAIT is dialled again: that the old one ends
+// meanwhile does not take the entry from the new one.
+func TestATupleThatIsUsedAgainKeepsItsEntry(t *testing.T) {
+	s, f := start(t)
+	require.NoError(t, s.Hold(dial))
+	f.set(dial, true)
+	s.Release(dial)
+	require.NoError(t, s.Hold(dial)) // the second dial
+	f.set(dial, false)
+	s.Ended(dial.Local, dial.Remote) // the first one's TIME-WAIT
+	f.set(dial, true)
+	s.Release(dial)
+	require.Never(t, func() bool { return f.taken() == 0 }, 20*time.Millisecond, time.Millisecond)
+	f.set(dial, false)
+	s.Ended(dial.Local, dial.Remote)
+	eventually(t, func() bool { return f.taken() == 0 })
+}
+
+func TestAConnectedUDPSocketHasAnEntryWhileItIsHeld(t *testing.T) {
+	s, f := start(t)
+	u := dial
+	u.Protocol = UDP
+	require.NoError(t, s.Hold(u))
+	require.Equal(t, 1, f.taken())
+	s.Release(u)
+	eventually(t, func() bool { return f.taken() == 0 })
+}
+
+// When a listener closes its connections have entries before the port is gone, and
+// those that began while they were made too.
+func TestConnectionsOutliveTheirListener(t *testing.T) {
+	s, f := start(t)
+	require.NoError(t, s.OpenPort(web))
+	f.set(one, true)
+	s.ClosePort(web, func() { f.set(two, true) })
+	require.Zero(t, f.open())
+	require.Equal(t, map[afxdp.Flow]bool{one: true, two: true}, f.flows)
+	require.Equal(t, []string{"+port", "+flow", "+flow", "-port"}, f.log)
+	for _, w := range []afxdp.Flow{one, two} {
+		f.set(w, false)
+		s.Ended(w.Local, w.Remote)
+	}
+	eventually(t, func() bool { return f.taken() == 0 })
+}
+
+func TestOnlyThePortsOwnConnectionsGetEntries(t *testing.T) {
+	s, f := start(t)
+	p := afxdp.Port{Protocol: TCP, Addr: netip.MustParseAddr("10.0.0.9"), Port: 443}
+	require.NoError(t, s.OpenPort(p))
+	f.set(one, true)
+	f.set(dial, true)
+	s.ClosePort(p, func() {})
+	require.Zero(t, f.open())
+	require.Zero(t, f.taken())
+}
+
+func TestAPortIsTakenWhileAnybodyListens(t *testing.T) {
+	s, f := start(t)
+	require.NoError(t, s.OpenPort(web))
+	require.NoError(t, s.OpenPort(web))
+	s.ClosePort(web, func() { t.Fatal("the other listener goes on") })
+	require.Equal(t, 1, f.open())
+	s.ClosePort(web, func() {})
+	require.Zero(t, f.open())
+}
+
+// Where the filter is full the port stays until there is room.
+func TestAPortWhoseConnectionsFindNoRoomStays(t *testing.T) {
+	s, f := start(t)
+	f.room = 1
+	require.NoError(t, s.OpenPort(web))
+	f.set(one, true)
+	f.set(two, true)
+	s.ClosePort(web, func() {})
+	require.Equal(t, 1, f.open())
+	require.Error(t, s.Hold(dial))
+	var kept afxdp.Flow
+	for w := range f.flows {
+		kept = w
+	}
+	f.set(kept, false)
+	s.Ended(kept.Local, kept.Remote)
+	eventually(t, func() bool { return f.open() == 0 && f.taken() == 1 })
+}
+
+// Ended is called by who polls the network: it returns while a system call is
+// under way.
+func TestEndedNeverWaits(t *testing.T) {
+	s, f := start(t)
+	require.NoError(t, s.Hold(dial))
+	require.NoError(t, s.Hold(one))
+	s.Release(one)
+	f.block = make(chan struct{})
+	go s.Hold(two)
+	for range 1000 {
+		s.Ended(dial.Local, dial.Remote)
+	}
+	close(f.block)
+}
+
+func TestPortsOpenBeforeTheFilterIsThere(t *testing.T) {
+	f := newFake()
+	s := New(nil, f)
+	defer s.Close()
+	require.NoError(t, s.OpenPort(web))
+	require.ErrorIs(t, s.Hold(dial), errNoFilter)
+	require.NoError(t, s.SetFilter(f))
+	require.Equal(t, 1, f.open())
+	require.NoError(t, s.Hold(dial))
+}

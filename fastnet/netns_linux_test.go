@@ -1,0 +1,132 @@
+package fastnet
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/fastnet-go/fastnet/nic/tap"
+)
+
+// netns is a network namespace that nobody else has. It has no name: it goes with
+// its descriptor and the last socket in it, however the test ends.
+type netns struct{ fd int }
+
+// newNetns makes a namespace, or skips the test where that is not allowed.
+func newNetns(t *testing.T) netns {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("making network namespaces and TAP interfaces needs root")
+	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skipf("no TAP interfaces here: %v", err)
+	}
+	var ns netns
+	made := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			ns.fd, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		}
+		made <- err
+	}()
+	if err := <-made; err != nil {
+		t.Skipf("no network namespace can be made here: %v", err)
+	}
+	t.Cleanup(func() { unix.Close(ns.fd) })
+	return ns
+}
+
+// inNetns runs f on a thread in the namespace: a socket is in that of the thread
+// which makes it.
+func inNetns[T any](ns netns, f func() (T, error)) (v T, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked, so the thread is thrown away
+		if err = unix.Setns(ns.fd, unix.CLONE_NEWNET); err == nil {
+			v, err = f()
+		}
+	}()
+	<-done
+	return v, err
+}
+
+// netnsSockets are package net's, in a namespace.
+type netnsSockets struct{ ns netns }
+
+func (s netnsSockets) Listen(network, address string) (net.Listener, error) {
+	return inNetns(s.ns, func() (net.Listener, error) { return net.Listen(network, address) })
+}
+
+func (s netnsSockets) ListenPacket(network, address string) (net.PacketConn, error) {
+	return inNetns(s.ns, func() (net.PacketConn, error) { return net.ListenPacket(network, address) })
+}
+
+func (s netnsSockets) Dial(network, address string) (net.Conn, error) {
+	return inNetns(s.ns, func() (net.Conn, error) { return net.Dial(network, address) })
+}
+
+// The two ends of a TAP interface.
+const (
+	tapKernelIP, tapIP   = "10.178.0.1", "10.178.0.2"
+	tapKernelIP6, tapIP6 = "fd78::1", "fd78::2"
+)
+
+// newTapInNetns joins a network with the kernel of a namespace of its own.
+func newTapInNetns(t *testing.T, offload bool) (*Network, netnsSockets) {
+	t.Helper()
+	ns := newNetns(t)
+	before := goroutines()
+	prefixOf := func(ip string) netip.Prefix {
+		a := netip.MustParseAddr(ip)
+		return netip.PrefixFrom(a, a.BitLen()*3/4)
+	}
+	n, err := New(Config{
+		Tap: &tap.Config{
+			Name: "fast0", NetNS: fmt.Sprintf("/proc/self/fd/%d", ns.fd), NoOffload: !offload,
+			HostAddrs: []netip.Prefix{prefixOf(tapKernelIP), prefixOf(tapKernelIP6)},
+		},
+		Addresses: []netip.Prefix{prefixOf(tapIP), prefixOf(tapIP6)},
+		Loopback:  LoopbackStack,
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, n.Close())
+		noneLeft(t, before)
+	})
+	return n, netnsSockets{ns}
+}
+
+// TestSuitesPassOverATap has the kernel's stack as the other end.
+func TestSuitesPassOverATap(t *testing.T) {
+	for name, offload := range map[string]bool{"offload": true, "no offload": false} {
+		t.Run(name, func(t *testing.T) {
+			n, kernel := newTapInNetns(t, offload)
+			for name, e := range map[string]ends{
+				"IPv4, the kernel dials":     {server: n, client: kernel, family: "4", listen: tapIP, from: tapKernelIP},
+				"IPv6, the kernel dials":     {server: n, client: kernel, family: "6", listen: tapIP6, from: tapKernelIP6},
+				"IPv4, the kernel listens":   {server: kernel, client: n, family: "4", listen: tapKernelIP, from: tapIP},
+				"IPv6, the kernel listens":   {server: kernel, client: n, family: "6", listen: tapKernelIP6, from: tapIP6},
+				"wildcard, the kernel dials": {server: n, client: kernel, dial: tapIP},
+			} {
+				t.Run(name, func(t *testing.T) {
+					t.Run("streams", e.streams)
+					t.Run("listeners", e.listeners)
+					if e.from != "" {
+						t.Run("datagrams", e.datagrams)
+					}
+				})
+			}
+		})
+	}
+}

@@ -1,0 +1,301 @@
+package fastnet
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// inNetNS runs f on a thread in the network namespace at path, or in a new one.
+func inNetNS(path string, f func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends
+		if path == "" {
+			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+				result <- err
+				return
+			}
+		} else {
+			fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err == nil {
+				err = unix.Setns(fd, unix.CLONE_NEWNET)
+				unix.Close(fd)
+			}
+			if err != nil {
+				result <- err
+				return
+			}
+		}
+		result <- f()
+	}()
+	return <-result
+}
+
+// packetLab is a network by packet sockets at one end of a veth pair, and the
+// kernel's stack at the other.
+type packetLab struct {
+	n            *Network
+	ours, theirs string // the namespaces of fnb and fna
+}
+
+const packetKernel, packetOurs = "10.178.0.1", "10.178.0.2"
+
+func shellIn(t testing.TB, ns, commands string) string {
+	t.Helper()
+	var out []byte
+	require.NoError(t, inNetNS(ns, func() (err error) {
+		if out, err = exec.Command("sh", "-ec", commands).CombinedOutput(); err != nil {
+			err = fmt.Errorf("%s: %w: %s", commands, err, out)
+		}
+		return err
+	}))
+	return string(out)
+}
+
+// newPacketLab: setup may change the veth pair before the network is there.
+func newPacketLab(t testing.TB, more string, setup func(l *packetLab)) *packetLab {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("creating network namespaces needs root")
+	}
+	for _, tool := range []string{"ip", "ethtool"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s here, with which a veth pair is set up (Debian: apt-get install iproute2 ethtool)", tool)
+		}
+	}
+	l := &packetLab{}
+	for _, path := range []*string{&l.ours, &l.theirs} {
+		if err := inNetNS("", func() error {
+			fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			*path = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd)
+			t.Cleanup(func() { unix.Close(fd) })
+			return err
+		}); err != nil {
+			t.Skipf("no network namespace can be made here: %v", err)
+		}
+	}
+	shellIn(t, l.theirs, fmt.Sprintf(`
+		ip link add fna type veth peer name fnb netns %s
+		ip address add %s/24 dev fna
+		ip address add fd78::1/64 dev fna nodad
+		ip link set fna up
+		ip link set lo up`, l.ours, packetKernel))
+	shellIn(t, l.ours, "ip link set fnb up")
+	// The kernel starts to transmit some time after the carrier is there.
+	for ns, end := range map[string]string{l.ours: "fnb", l.theirs: "fna"} {
+		shellIn(t, ns, fmt.Sprintf(`for i in $(seq 500); do ip link show %s | grep -q "qdisc noqueue state UP" && break; sleep 0.01; done`, end))
+	}
+	if setup != nil {
+		setup(l)
+	}
+	before := goroutines()
+	cfg, err := ParseConfig(fmt.Sprintf("packet:fnb,netns=%s,addr=%s/24,addr=fd78::2/64,gw=%s,loopback=stack%s", l.ours, packetOurs, packetKernel, more))
+	require.NoError(t, err)
+	l.n, err = New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, l.n.Close())
+		noneLeft(t, before)
+		require.Equal(t, "1\n", shellIn(t, l.ours, "wc -l </proc/net/packet"), "a packet socket is left") // the heading
+	})
+	return l
+}
+
+// dial is the kernel's Dial at the other end.
+func (l *packetLab) dial(_ context.Context, network, address string) (c net.Conn, err error) {
+	err = inNetNS(l.theirs, func() (err error) {
+		c, err = net.DialTimeout(network, address, 10*time.Second)
+		return err
+	})
+	return c, err
+}
+
+func (l *packetLab) listen(t testing.TB, address string) (ln net.Listener) {
+	t.Helper()
+	require.NoError(t, inNetNS(l.theirs, func() (err error) {
+		ln, err = net.Listen("tcp", address)
+		return err
+	}))
+	return ln
+}
+
+// packetCases are what the two ends of the cable do of the other's work.
+var packetCases = map[string]struct {
+	more  string
+	setup string // features of both ends
+}{
+	"offloads":       {"", ""},
+	"no offloads":    {"", "tx off sg off tso off gso off gro off"},
+	"none of ours":   {",offload=false", ""},
+	"none at all":    {",offload=false", "tx off sg off tso off gso off gro off"},
+	"several queues": {",queues=3", ""},
+	"own MAC":        {",mac=auto,bypass=true", ""},
+}
+
+func TestPacketSocketsServeTheKernelsClients(t *testing.T) {
+	for name, c := range packetCases {
+		t.Run(name, func(t *testing.T) {
+			l := newPacketLab(t, c.more, func(l *packetLab) {
+				if c.setup != "" {
+					shellIn(t, l.ours, "ethtool -K fnb "+c.setup)
+					shellIn(t, l.theirs, "ethtool -K fna "+c.setup)
+				}
+			})
+			big := strings.Repeat("0123456789abcdef", 1<<15)
+			ln, err := l.n.Listen("tcp", ":80")
+			require.NoError(t, err)
+			serve(t, ln, http.HandlerFunc(site))
+			kernel := &http.Client{Transport: &http.Transport{DialContext: l.dial}, Timeout: 30 * time.Second}
+			defer kernel.CloseIdleConnections()
+			for _, ip := range []string{packetOurs, "[fd78::2]"} {
+				url := "http://" + ip + "/x"
+				require.Equal(t, "GET /x ", get(t, kernel, url))
+				r, err := kernel.Post(url, "text/plain", strings.NewReader(big))
+				require.NoError(t, err)
+				require.Equal(t, int64(len("POST /x ")+3*len(big)), readLen(t, r))
+			}
+
+			// The other way.
+			for _, ip := range []string{packetKernel, "[fd78::1]"} {
+				k := l.listen(t, ip+":0")
+				serve(t, k, http.HandlerFunc(site))
+				c := client(t, l.n)
+				url := "http://" + k.Addr().String() + "/y"
+				require.Equal(t, "GET /y ", get(t, c, url))
+				r, err := c.Post(url, "text/plain", strings.NewReader(big))
+				require.NoError(t, err)
+				require.Equal(t, int64(len("POST /y ")+3*len(big)), readLen(t, r))
+			}
+			require.Empty(t, l.n.Stats().Fallbacks)
+			require.NotZero(t, l.n.Stats().Device.RxPackets)
+		})
+	}
+}
+
+func TestPacketSocketsUDP(t *testing.T) {
+	l := newPacketLab(t, ",queues=2", nil)
+	u, err := l.n.ListenUDP("udp", &net.UDPAddr{Port: 5353})
+	require.NoError(t, err)
+	defer u.Close()
+	for _, address := range []string{packetOurs + ":5353", "[fd78::2]:5353"} {
+		k, err := l.dial(context.Background(), "udp", address)
+		require.NoError(t, err)
+		defer k.Close()
+		require.NoError(t, k.SetDeadline(time.Now().Add(10*time.Second)))
+		for _, size := range []int{1, 1472, 5000} { // the last one in fragments
+			want := []byte(strings.Repeat("x", size))
+			_, err = k.Write(want)
+			require.NoError(t, err)
+			b := make([]byte, 8192)
+			m, from, err := u.ReadFromUDPAddrPort(b)
+			require.NoError(t, err)
+			_, err = u.WriteToUDPAddrPort(b[:m], from)
+			require.NoError(t, err)
+			m, err = k.Read(b)
+			require.NoError(t, err)
+			require.Equal(t, want, b[:m])
+		}
+	}
+}
+
+// TestPacketSocketsSurviveTheLink: a transfer goes on over a link that goes down,
+// comes back, and has another MTU.
+func TestPacketSocketsSurviveTheLink(t *testing.T) {
+	l := newPacketLab(t, "", nil)
+	ln, err := l.n.Listen("tcp", ":80")
+	require.NoError(t, err)
+	defer ln.Close()
+	data := make([]byte, 24<<20)
+	for i := range data {
+		data[i] = byte(i * 31 >> 3)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		c, err := ln.Accept()
+		if err == nil {
+			if _, err = c.Write(data); err == nil {
+				err = c.Close()
+			}
+		}
+		sent <- err
+	}()
+	c, err := l.dial(context.Background(), "tcp", packetOurs+":80")
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.SetDeadline(time.Now().Add(60*time.Second)))
+	sum := sha256.New()
+	for i, change := range []string{"ip link set fnb down; sleep 0.05; ip link set fnb up", "ip link set fnb mtu 1300", "ip link set fnb mtu 1500", ""} {
+		n, err := io.CopyN(sum, c, int64(len(data)/4))
+		require.NoError(t, err, "part %d: %d bytes", i, n)
+		if change != "" {
+			shellIn(t, l.ours, change)
+		}
+	}
+	require.NoError(t, <-sent)
+	want := sha256.Sum256(data)
+	require.Equal(t, want[:], sum.Sum(nil))
+}
+
+func TestPacketSocketsEndWithTheirInterface(t *testing.T) {
+	l := newPacketLab(t, "", nil)
+	ln, err := l.n.Listen("tcp", ":80")
+	require.NoError(t, err)
+	c, err := l.dial(context.Background(), "tcp", packetOurs+":80")
+	require.NoError(t, err)
+	defer c.Close()
+	s, err := ln.Accept()
+	require.NoError(t, err)
+	read := make(chan error, 1)
+	go func() {
+		_, err := s.Read(make([]byte, 1))
+		read <- err
+	}()
+	shellIn(t, l.theirs, "ip link delete fna")
+	select {
+	case err := <-read:
+		require.Error(t, err)
+	case <-time.After(20 * time.Second):
+		t.Fatal("Read is stuck on a device that is gone")
+	}
+	_, err = l.n.Dial("tcp", packetKernel+":80")
+	require.Error(t, err)
+}
+
+func TestPacketConfiguration(t *testing.T) {
+	c, err := ParseConfig("packet:eth0,addr=10.0.0.2/24,queues=2,mac=02:00:00:00:00:07,offload=false,bypass=true,netns=/run/netns/x")
+	require.NoError(t, err)
+	require.Equal(t, "eth0", c.Packet.Interface)
+	require.Equal(t, 2, c.Packet.Queues)
+	require.EqualValues(t, 7, c.Packet.MAC[5])
+	require.True(t, c.Packet.NoOffload && c.Packet.QdiscBypass && !c.Packet.OwnMAC)
+	require.Equal(t, "/run/netns/x", c.Packet.NetNS)
+	for text, want := range map[string]string{
+		"packet:addr=10.0.0.2/24":               "no name: write that of an Ethernet interface of the kernel's, as packet:eth0",
+		"packet:eth0":                           "no address: write addr=",
+		"packet:eth0,mac=1,addr=10.0.0.2/24":    "mac=1: not the MAC address of a host: write auto",
+		"packet:eth0,mac=ff:ff:ff:ff:ff:ff":     "not the MAC address of a host",
+		"packet:eth0,queues=0,addr=10.0.0.2/24": "queues=0: out of range",
+		"packet:eth/0,addr=10.0.0.2/24":         "not an interface's name",
+	} {
+		_, err := parseConfig("FASTNET", text)
+		require.ErrorContains(t, err, want, text)
+	}
+	l := newPacketLab(t, "", func(l *packetLab) { shellIn(t, l.ours, "ip address add 10.178.0.9/24 dev fnb") })
+	cfg := l.n.cfg
+	cfg.Addresses = prefixes("10.178.0.9/24")
+	_, err = New(cfg)
+	require.ErrorContains(t, err, "fastnet: afpacket: addr=10.178.0.9/24: the kernel has this address itself, and would answer too: choose another one")
+}

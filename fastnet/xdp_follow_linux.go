@@ -1,0 +1,104 @@
+package fastnet
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/fastnet-go/fastnet/fastnet/internal/kernel"
+	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/afxdp"
+)
+
+// changed takes over what the kernel has configured.
+func (x *xdp) changed(s kernel.State) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.iface == nil {
+		return
+	}
+	warn := func(what string, err error) {
+		if err != nil && !errors.Is(err, nic.ErrClosed) {
+			x.n.log.Warn("fastnet: a change of the kernel's configuration cannot be followed", slog.String("interface", s.Name), slog.String("what", what), slog.Any("error", err))
+		}
+	}
+	// What the filter takes is known in the stack before.
+	warn("addresses", x.iface.SetAddrs(s.Addrs))
+	warn("routes", x.iface.SetRoutes(s.Routes))
+	warn("addresses", x.filter.SetAddresses(x.taken(s.Addrs)))
+	var addrs [][]netip.Prefix
+	for _, i := range x.n.host.Interfaces() {
+		addrs = append(addrs, i.Addrs)
+	}
+	x.n.ifaceAddrs.Store(&addrs)
+}
+
+// absence is how long a connection may live on an address that the kernel has no
+// more: longer than it takes to time out (tcp(7), tcp_retries2).
+const absence = 20 * time.Minute
+
+// taken returns what the filter is to take when the kernel has addrs. One that is
+// gone stays as long as there are connections on it: it often comes back, as when
+// an interface is configured anew, and the kernel would have it before the
+// filter, and reset them. Until then the stack is as deaf on it as the kernel would
+// be. mu is held.
+func (x *xdp) taken(addrs []netip.Prefix) (list []afxdp.Address) {
+	now := time.Now()
+	known := make(map[netip.Addr]time.Time)
+	for _, a := range addrs {
+		known[a.Addr()] = time.Time{}
+	}
+	var inUse map[netip.Addr]bool
+	missing := false
+	for a, since := range x.addrs {
+		if _, there := known[a]; there {
+			continue
+		}
+		if inUse == nil {
+			inUse = make(map[netip.Addr]bool)
+			x.n.host.TCPFlows(0, func(local, _ netip.AddrPort) { inUse[local.Addr()] = true })
+		}
+		if since.IsZero() {
+			since = now
+		}
+		if inUse[a] && now.Sub(since) < absence {
+			known[a], missing = since, true
+		}
+	}
+	x.addrs = known
+	if x.again != nil {
+		x.again.Stop()
+		x.again = nil
+	}
+	if missing {
+		x.again = time.AfterFunc(time.Minute, func() { x.changed(x.follower.State()) })
+	}
+	for a := range known {
+		list = append(list, afxdp.Address{Addr: a})
+	}
+	return list
+}
+
+// neighbor takes over what the kernel says of a neighbour.
+func (x *xdp) neighbor(a netip.Addr, mac [6]byte, s kernel.NeighborState) {
+	x.mu.Lock()
+	iface := x.iface
+	x.mu.Unlock()
+	switch {
+	case iface == nil:
+	case s == kernel.Known:
+		iface.SetNeighbor(a, mac)
+	default:
+		iface.LoseNeighbor(a, s == kernel.Failed)
+	}
+}
+
+func (x *xdp) routing() {
+	x.mu.Lock()
+	sh := x.n.shared
+	x.mu.Unlock()
+	if sh != nil {
+		sh.routing()
+	}
+}

@@ -21,7 +21,6 @@ var twins = []struct{ file, ours, theirs string }{
 	{"http2/http2.go", `"github.com/fastnet-go/fastnet/fastnet/http"`, `"net/http"`},
 	{"https/https.go", `"github.com/fastnet-go/fastnet/fastnet/tls"`, `"crypto/tls"`},
 	{"httpserver/main.go", `net "github.com/fastnet-go/fastnet/fastnet"`, `"net"`},
-	{"redis/redis.go", `net "github.com/fastnet-go/fastnet/fastnet"`, `"net"`},
 	{"rpc/rpc.go", `net "github.com/fastnet-go/fastnet/fastnet"`, `"net"`},
 }
 

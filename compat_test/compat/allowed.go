@@ -18,9 +18,12 @@ var classes = map[string]string{
 	"hook":       "it replaces a system call of package net's or looks into its internals",
 	"mptcp":      "it wants the kernel's MPTCP",
 	"bpf":        "it attaches a packet filter of the kernel's",
+	"kernel":     "it asks the kernel itself about its interfaces, by a method of a type that is package net's",
+	"process":    "it counts the goroutines of the process, where the stack has one, or has another process connect to a host that is in this one",
 }
 
-// allowance is a test whose loss is allowed.
+// allowance is a test whose loss is allowed. If it is a subtest, the test around
+// it may fail on its account alone.
 type allowance struct{ pkg, test, class, why string }
 
 // allowances are the losses that are allowed, by package and test.
@@ -55,4 +58,16 @@ func parseAllowed(text string) (allowances, error) {
 		all[a.pkg][a.test] = a
 	}
 	return all, nil
+}
+
+// those are the allowances of a package, for some top-level tests or, if only is
+// nil, all.
+func (all allowances) those(pkg string, only []string) map[string]allowance {
+	these := make(map[string]allowance)
+	for n, a := range all[pkg] {
+		if only == nil || slices.Contains(only, top(n)) {
+			these[n] = a
+		}
+	}
+	return these
 }

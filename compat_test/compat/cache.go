@@ -15,7 +15,7 @@ import (
 type cache struct{ dir string }
 
 // openCache uses dir, or the user's cache folder.
-func openCache(dir string, t toolchain, race, long bool) (cache, error) {
+func openCache(dir string, t toolchain, race bool) (cache, error) {
 	if dir == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
@@ -27,16 +27,20 @@ func openCache(dir string, t toolchain, race, long bool) (cache, error) {
 	if race {
 		kind += "-race"
 	}
-	if long {
-		kind += "-long"
-	}
 	c := cache{filepath.Join(dir, kind)}
 	return c, os.MkdirAll(c.dir, 0o755)
 }
 
-// base returns the cached results of a package, or has its tests run.
-func (c cache) base(ctx context.Context, pkg string, again bool, run func(context.Context) (*results, error)) (*results, error) {
-	path := filepath.Join(c.dir, strings.ReplaceAll(pkg, "/", "_")+".json")
+// base returns the cached results of a suite, or has its tests run.
+func (c cache) base(ctx context.Context, s suite, again bool, run func(context.Context) (*results, error)) (*results, error) {
+	name := strings.ReplaceAll(s.pkg, "/", "_")
+	if s.module != nil {
+		name += "@" + s.module.version
+	}
+	if s.long {
+		name += "-long"
+	}
+	path := filepath.Join(c.dir, name+".json")
 	if !again {
 		text, err := os.ReadFile(path)
 		r := newResults()

@@ -86,6 +86,102 @@ func TestReportNamesWhatIsLost(t *testing.T) {
 	}
 }
 
+func TestASubtestsAllowanceExplainsThatSubtestAlone(t *testing.T) {
+	base := resultsOf(map[string]string{"TestA": passed, "TestA/1": passed, "TestA/2": passed})
+	allowed := map[string]allowance{"TestA/1": {test: "TestA/1", class: "hook", why: "because"}}
+	for _, tt := range []struct {
+		got  map[string]string
+		last string
+		says string
+		ok   bool
+	}{
+		{map[string]string{"TestA": failed, "TestA/1": failed, "TestA/2": passed}, "kept 0 of 1, allowed losses 1, new losses 0", "allowed TestA/1: hook: because", true},
+		{map[string]string{"TestA": failed, "TestA/1": failed, "TestA/2": failed}, "kept 0 of 1, allowed losses 0, new losses 1", "LOST TestA", false},
+		{map[string]string{"TestA": hung, "TestA/1": hung}, "kept 0 of 1, allowed losses 0, new losses 1", "LOST TestA", false},
+		{map[string]string{"TestA": passed, "TestA/1": passed, "TestA/2": passed}, "kept 1 of 1, allowed losses 0, new losses 0", "STALE TestA/1", false},
+	} {
+		var out bytes.Buffer
+		tally := tally{out: &out}
+		tally.add(verdict{suite: suite{pkg: "p"}, base: base, got: resultsOf(tt.got), allowed: allowed})
+		require.Equal(t, tt.ok, tally.finish(), out.String())
+		require.Contains(t, out.String(), tt.says)
+		require.Contains(t, out.String(), tt.last)
+	}
+}
+
+// TestAFlakyTestIsNeitherLostNorKept: what fails as it is too, when it is run
+// once more, is named and not counted.
+func TestAFlakyTestIsNeitherLostNorKept(t *testing.T) {
+	base := resultsOf(map[string]string{"TestA": passed, "TestB": passed})
+	got := resultsOf(map[string]string{"TestA": failed, "TestB": failed})
+	v := verdict{suite: suite{pkg: "p"}, base: base, got: got}
+	require.Equal(t, []string{"TestA", "TestB"}, v.unexplained())
+	v.doubt = resultsOf(map[string]string{"TestA": failed, "TestB": passed})
+	var out bytes.Buffer
+	tally := tally{out: &out}
+	tally.add(v)
+	require.False(t, tally.finish())
+	require.Contains(t, out.String(), "fails at times with package net too: TestA")
+	require.Contains(t, out.String(), "LOST TestB")
+	require.Contains(t, out.String(), "kept 0 of 1, allowed losses 0, new losses 1")
+}
+
+func TestSuitesAreSelectedByPattern(t *testing.T) {
+	pkgs := func(list string) (ps []string) {
+		ss, err := selected(list)
+		require.NoError(t, err, list)
+		for _, s := range ss {
+			require.NotZero(t, s.timeout)
+			ps = append(ps, s.pkg)
+		}
+		return ps
+	}
+	require.Len(t, pkgs(""), len(suites))
+	require.Len(t, pkgs("std"), len(standard))
+	require.Equal(t, []string{"net/rpc", "net/rpc/jsonrpc"}, pkgs("net/rpc/..."))
+	require.Equal(t, []string{"net/rpc"}, pkgs(" net/rpc ,"))
+	require.Contains(t, pkgs("github.com/miekg/..."), "github.com/miekg/dns")
+	_, err := selected("net/rpc/...,nothing/...")
+	require.ErrorContains(t, err, `no suite "nothing/..."`)
+	seen := make(map[string]bool)
+	for _, s := range suites {
+		require.False(t, seen[s.pkg], "%s is there twice", s.pkg)
+		seen[s.pkg] = true
+	}
+}
+
+func TestAModuleThatCannotBeHadIsNamed(t *testing.T) {
+	t.Setenv("GOPROXY", "off")
+	t.Setenv("GOMODCACHE", t.TempDir())
+	_, err := layModule(t.Context(), &module{path: "example.com/nothing", version: "v1.0.0"}, t.TempDir())
+	var refused *refusedError
+	require.ErrorAs(t, err, &refused)
+	require.NotContains(t, refused.Error(), "\n")
+}
+
+// TestBothCopiesOfAModule: the changed one differs in the import paths alone,
+// vendored packages included, and what no compiler can read stays.
+func TestBothCopiesOfAModule(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	for name, text := range map[string]string{
+		"a.go": "package a\n\nimport \"net\"\n", "vendor/b/b.go": "package b\nimport . \"net\"\n",
+		"testdata/c.go": "no Go \"net\"", "d.txt": "import \"net\"\n",
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(from, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(from, name), []byte(text), 0o400))
+	}
+	require.NoError(t, copyTree(from, to, onReplacement))
+	for name, want := range map[string]string{
+		"a.go": "package a\n\nimport net \"" + laidUnder + replacement + "\"\n", "vendor/b/b.go": "package b\nimport . \"" + laidUnder + replacement + "\"\n",
+		"testdata/c.go": "no Go \"net\"", "d.txt": "import \"net\"\n",
+	} {
+		got, err := os.ReadFile(filepath.Join(to, name))
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+		require.NoError(t, os.WriteFile(filepath.Join(to, name), nil, 0), "a test may write it")
+	}
+}
+
 // TestAHangCostsOneTest runs a package in which one test hangs, one takes the
 // process down, and others are well.
 func TestAHangCostsOneTest(t *testing.T) {

@@ -79,6 +79,7 @@ type goPackage struct {
 	CgoFiles   []string
 	SFiles     []string
 	HFiles     []string
+	EmbedFiles []string
 
 	TestGoFiles, XTestGoFiles []string
 	Imports                   []string
@@ -108,6 +109,7 @@ func list(ctx context.Context, dir string, env []string, args ...string) ([]goPa
 	}
 }
 
+// goCommand returns what the go command printed, with an error too.
 func goCommand(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
@@ -116,7 +118,7 @@ func goCommand(ctx context.Context, dir string, env []string, args ...string) ([
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, stderr.Bytes())
+		return out, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, stderr.Bytes())
 	}
 	return out, nil
 }

@@ -92,13 +92,17 @@ func (o *overlay) layReplacement(ctx context.Context, t toolchain) (below map[st
 		if err := os.MkdirAll(laid, 0o755); err != nil {
 			return nil, err
 		}
-		for _, f := range slices.Concat(p.GoFiles, p.SFiles, p.HFiles) {
+		for _, f := range slices.Concat(p.GoFiles, p.SFiles, p.HFiles, p.EmbedFiles) {
 			data, err := os.ReadFile(filepath.Join(p.Dir, f))
 			if err == nil && filepath.Ext(f) == ".go" {
 				data, err = replaceImports(data, to)
 			}
+			as := filepath.Join(laid, filepath.FromSlash(f)) // an embedded file may be in a folder below
 			if err == nil {
-				err = os.WriteFile(filepath.Join(laid, f), data, 0o644)
+				err = os.MkdirAll(filepath.Dir(as), 0o755)
+			}
+			if err == nil {
+				err = os.WriteFile(as, data, 0o644)
 			}
 			if err != nil {
 				return nil, err

@@ -43,6 +43,17 @@ func (r *results) passing() []string {
 	return ns
 }
 
+// failing are the top-level tests that do not pass and are not skipped, sorted.
+func (r *results) failing() []string {
+	var ns []string
+	for _, n := range slices.Sorted(maps.Keys(r.Outcomes)) {
+		if topLevel(n) && n != wholePackage && (r.Outcomes[n] == failed || r.Outcomes[n] == hung) {
+			ns = append(ns, n)
+		}
+	}
+	return ns
+}
+
 // culprits are the innermost subtests of a test that did not pass.
 func (r *results) culprits(test string) []string {
 	var ns []string

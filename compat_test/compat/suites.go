@@ -10,11 +10,25 @@ import (
 type suite struct {
 	pkg     string
 	timeout time.Duration // of one run of its tests; a hang is a failure
+	long    bool          // with the tests that -short leaves out, in any run
 	own     bool          // package net's own tests, which need more than another import
+	skip    []string      // top-level tests that are not run, either way
+	module  *module       // that the package is in; nil: the standard library
 }
 
 // suites are in the order of what they lean on: the later ones use the earlier.
-var suites = []suite{
+var suites = append(standard, thirdParty()...)
+
+func thirdParty() (ss []suite) {
+	for i := range modules {
+		ss = append(ss, modules[i].suites()...)
+	}
+	return ss
+}
+
+// standard are packages of the standard library. Half of what package net tests
+// is left out of a short run.
+var standard = []suite{
 	{pkg: "net/textproto"},
 	{pkg: "net/rpc"},
 	{pkg: "net/rpc/jsonrpc"},
@@ -30,35 +44,69 @@ var suites = []suite{
 	{pkg: "net/http/pprof"},
 	{pkg: "crypto/tls", timeout: 2 * time.Minute},
 	{pkg: "net/http", timeout: 4 * time.Minute},
-	{pkg: "net", timeout: 2 * time.Minute, own: true},
+	{pkg: "net", timeout: 3 * time.Minute, long: true, own: true, skip: outside},
+}
+
+// outside are tests of package net's that ask or dial servers of the Internet, or
+// make interfaces in the machine's network namespace: what they come to says more
+// about the machine than about a package.
+var outside = []string{
+	"TestCgoLookupCNAME", "TestConcurrentPreferGoResolversDial", "TestDialCancel", "TestDialGoogle",
+	"TestInterfaceArrivalAndDeparture", "TestInterfaceArrivalAndDepartureZoneCache",
+	"TestLookupCNAME", "TestLookupContextCancel", "TestLookupGmailMX", "TestLookupGmailNS", "TestLookupGmailTXT",
+	"TestLookupGoogleHost", "TestLookupGoogleIP", "TestLookupGooglePublicDNSAddr", "TestLookupGoogleSRV",
+	"TestLookupHostCancel", "TestLookupLongTXT", "TestPointToPointInterface", "TestResolveGoogle",
 }
 
 const defaultTimeout = time.Minute
 
 // selected returns the suites of a list of packages separated by commas, all for
-// an empty one.
+// an empty one. "std" stands for those of the standard library, and a package
+// that ends with "/..." for all below it.
 func selected(list string) ([]suite, error) {
-	var chosen []suite
-	wanted := make(map[string]bool)
+	var patterns []string
 	for p := range strings.SplitSeq(list, ",") {
 		if p = strings.TrimSpace(p); p != "" {
-			wanted[p] = true
+			patterns = append(patterns, p)
 		}
 	}
-	all := len(wanted) == 0
+	var chosen []suite
+	used := make(map[string]bool)
 	for _, s := range suites {
 		if s.timeout == 0 {
 			s.timeout = defaultTimeout
 		}
-		if all || wanted[s.pkg] {
+		wanted := len(patterns) == 0
+		for _, p := range patterns {
+			if s.matches(p) {
+				wanted, used[p] = true, true
+			}
+		}
+		if wanted {
 			chosen = append(chosen, s)
-			delete(wanted, s.pkg)
 		}
 	}
-	for p := range wanted {
-		return nil, fmt.Errorf("no suite %q: there are %s", p, names(suites))
+	for _, p := range patterns {
+		if !used[p] {
+			return nil, fmt.Errorf("no suite %q: there are %s", p, names(suites))
+		}
 	}
 	return chosen, nil
+}
+
+// name is what the report calls the suite.
+func (s suite) name() string {
+	if s.module == nil {
+		return s.pkg
+	}
+	return s.pkg + " " + s.module.version
+}
+
+func (s suite) matches(pattern string) bool {
+	if below, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return s.pkg == below || strings.HasPrefix(s.pkg, below+"/")
+	}
+	return s.pkg == pattern || pattern == "std" && s.module == nil
 }
 
 func names(ss []suite) string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -46,9 +45,9 @@ func demo(client *fastnet.Network, out io.Writer) error {
 			return err
 		}
 	}
-	r := bufio.NewReader(c)
+	r := replies{r: c}
 	for _, command := range session {
-		reply, err := readReply(r)
+		reply, err := r.next()
 		if err != nil {
 			return err
 		}

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tidwall/redcon"
 
 	"github.com/fastnet-go/fastnet/examples/internal/wired"
 )
@@ -47,21 +48,17 @@ func TestBytesOnTheWire(t *testing.T) {
 	require.NoError(t, err)
 	l, err := listen(wired.ServerIP + ":0")
 	require.NoError(t, err)
-	defer l.Close()
-	go newStore().serveClients(l)
-	big := strings.Repeat("x", maxBulk)
+	served := make(chan error, 1)
+	go func() { served <- newStore().serveClients(l) }()
+	big := string(redcon.AppendBulkString(nil, strings.Repeat("x", 1<<20)))
 	for in, want := range map[string]string{
-		"ping\r\n\r\nQUIT\r\n":                       "+PONG\r\n+OK\r\n",
-		"*2\r\n$4\r\nECHO\r\n$2\r\n\r\n\r\nQUIT\r\n": "$2\r\n\r\n\r\n+OK\r\n",
-		"*1\r\n$3\r\nGET\r\nQUIT\r\n":                "-ERR wrong number of arguments for 'get' command\r\n+OK\r\n",
-		"*0\r\nQUIT\r\n":                             "+OK\r\n",
-		"*x\r\n":                                     "-ERR Protocol error: invalid multibulk length\r\n",
-		"*99999\r\n":                                 "-ERR Protocol error: invalid multibulk length\r\n",
-		"*1\r\n:1\r\n":                               "-ERR Protocol error: expected '$', got \":\"\r\n",
-		"*1\r\n$-2\r\n":                              "-ERR Protocol error: invalid bulk length\r\n",
-		strings.Repeat("y", 4096):                    "-ERR Protocol error: too big inline request\r\n",
-		"*2\r\n$4\r\nECHO\r\n" + bulk(big) + "QUIT\r\n":     bulk(big) + "+OK\r\n",
-		"*2\r\n$4\r\nECHO\r\n$1048577\r\n":                  "-ERR Protocol error: invalid bulk length\r\n",
+		"ping\r\nQUIT\r\n":                                  "+PONG\r\n+OK\r\n",
+		"*2\r\n$4\r\nECHO\r\n$2\r\n\r\n\r\nQUIT\r\n":        "$2\r\n\r\n\r\n+OK\r\n",
+		"*1\r\n$3\r\nGET\r\nQUIT\r\n":                       "-ERR wrong number of arguments for 'get' command\r\n+OK\r\n",
+		"*x\r\n":                                            "-ERR Protocol error: invalid multibulk length\r\n",
+		"*1\r\n:1\r\n":                                      "-ERR Protocol error: expected '$', got ':'\r\n",
+		"*1\r\n$-2\r\n":                                     "-ERR Protocol error: invalid bulk length\r\n",
+		"*2\r\n$4\r\nECHO\r\n" + big + "QUIT\r\n":           big + "+OK\r\n",
 		"EXISTS a b\r\nSET a 1\r\nEXISTS a b a\r\nQUIT\r\n": ":0\r\n+OK\r\n:2\r\n+OK\r\n",
 	} {
 		c, err := client.Dial("tcp", l.Addr().String())
@@ -72,16 +69,17 @@ func TestBytesOnTheWire(t *testing.T) {
 		require.True(t, string(got) == want, "%.40q: %.80q", in, got)
 		require.NoError(t, c.Close())
 	}
+	require.NoError(t, l.Close())
+	require.NoError(t, <-served)
 }
 
 func TestReplies(t *testing.T) {
-	for in, want := range map[string]string{
-		"+OK\r\n": "OK", "-ERR no\r\n": "(error) ERR no", ":5\r\n": "(integer) 5", "$2\r\nhi\r\n": `"hi"`, "$-1\r\n": "(nil)",
-	} {
-		got, err := readReply(bufio.NewReader(strings.NewReader(in)))
+	r := replies{r: iotest.OneByteReader(strings.NewReader("+OK\r\n-ERR no\r\n:5\r\n$2\r\nhi\r\n$-1\r\n$0\r\n\r\n"))}
+	for _, want := range []string{"OK", "(error) ERR no", "(integer) 5", `"hi"`, "(nil)", `""`} {
+		got, err := r.next()
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
-	_, err := readReply(bufio.NewReader(strings.NewReader("$x\r\n")))
-	require.Error(t, err)
+	_, err := r.next()
+	require.Equal(t, io.EOF, err)
 }

@@ -1,12 +1,13 @@
-// Command redis is a key-value server that speaks the Redis protocol (RESP 2), with
-// a client: redis-cli is another one.
+// Command redis is a key-value server that speaks the Redis protocol, with a client:
+// redis-cli is another one. It is a module of its own, for the library that it uses.
 package main
 
 import (
-	"bufio"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/tidwall/redcon"
 
 	net "github.com/fastnet-go/fastnet/fastnet"
 )
@@ -24,41 +25,7 @@ func newStore() *store { return &store{values: make(map[string]string)} }
 
 // serveClients serves the commands of each connection, until l is closed.
 func (s *store) serveClients(l net.Listener) error {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return err
-		}
-		go s.serveClient(c)
-	}
-}
-
-// serveClient serves one connection. Commands that came together are answered
-// together: a client may send many before it reads.
-func (s *store) serveClient(c net.Conn) {
-	defer c.Close()
-	r, w := bufio.NewReader(c), bufio.NewWriter(c)
-	for {
-		args, err := readCommand(r)
-		if err != nil {
-			if why, ok := err.(protocolError); ok {
-				w.WriteString("-ERR Protocol error: " + string(why) + "\r\n")
-				w.Flush()
-			}
-			return
-		}
-		if len(args) == 0 {
-			continue
-		}
-		w.WriteString(s.do(strings.ToUpper(args[0]), args[1:]))
-		if r.Buffered() == 0 && w.Flush() != nil {
-			return
-		}
-		if strings.EqualFold(args[0], "QUIT") {
-			w.Flush()
-			return
-		}
-	}
+	return redcon.Serve(l, s.do, nil, nil)
 }
 
 // commands are the numbers of arguments, at the least and at the most.
@@ -67,37 +34,51 @@ var commands = map[string]struct{ min, max int }{
 	"SET": {2, 2}, "GET": {1, 1}, "DEL": {1, maxArgs}, "EXISTS": {1, maxArgs}, "INCR": {1, 1},
 }
 
-// do runs a command and returns its reply.
-func (s *store) do(name string, args []string) string {
+const maxArgs = 1 << 20
+
+// do runs a command and replies.
+func (s *store) do(c redcon.Conn, cmd redcon.Command) {
+	name := strings.ToUpper(string(cmd.Args[0]))
+	var args []string
+	for _, arg := range cmd.Args[1:] {
+		args = append(args, string(arg))
+	}
 	allowed, ok := commands[name]
 	switch {
 	case !ok:
-		return failure("unknown command " + strconv.Quote(name))
+		c.WriteError("ERR unknown command " + strconv.Quote(name))
+		return
 	case len(args) < allowed.min || len(args) > allowed.max:
-		return failure("wrong number of arguments for '" + strings.ToLower(name) + "' command")
+		c.WriteError("ERR wrong number of arguments for '" + strings.ToLower(name) + "' command")
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch name {
 	case "PING":
 		if len(args) == 0 {
-			return "+PONG\r\n"
+			c.WriteString("PONG")
+			return
 		}
-		return bulk(args[0])
+		c.WriteBulkString(args[0])
 	case "ECHO":
-		return bulk(args[0])
+		c.WriteBulkString(args[0])
+	case "QUIT":
+		c.WriteString("OK")
+		c.Close()
 	case "COMMAND":
-		return "*0\r\n" // redis-cli asks for hints
+		c.WriteArray(0) // redis-cli asks for hints
 	case "DBSIZE":
-		return integer(len(s.values))
+		c.WriteInt(len(s.values))
 	case "SET":
 		s.values[args[0]] = args[1]
+		c.WriteString("OK")
 	case "GET":
-		value, ok := s.values[args[0]]
-		if !ok {
-			return "$-1\r\n"
+		if value, ok := s.values[args[0]]; ok {
+			c.WriteBulkString(value)
+		} else {
+			c.WriteNull()
 		}
-		return bulk(value)
 	case "DEL", "EXISTS":
 		count := 0
 		for _, key := range args {
@@ -108,21 +89,17 @@ func (s *store) do(name string, args []string) string {
 				}
 			}
 		}
-		return integer(count)
+		c.WriteInt(count)
 	case "INCR":
 		n := 0
 		if value, ok := s.values[args[0]]; ok {
 			var err error
 			if n, err = strconv.Atoi(value); err != nil {
-				return failure("value is not an integer or out of range")
+				c.WriteError("ERR value is not an integer or out of range")
+				return
 			}
 		}
 		s.values[args[0]] = strconv.Itoa(n + 1)
-		return integer(n + 1)
+		c.WriteInt(n + 1)
 	}
-	return "+OK\r\n"
 }
-
-func failure(why string) string { return "-ERR " + why + "\r\n" }
-func integer(n int) string      { return ":" + strconv.Itoa(n) + "\r\n" }
-func bulk(s string) string      { return "$" + strconv.Itoa(len(s)) + "\r\n" + s + "\r\n" }

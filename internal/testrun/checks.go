@@ -16,7 +16,7 @@ import (
 const staticcheckVersion = "v0.8.2"
 
 // modules are the directories of the repository's modules.
-var modules = []string{".", "compat_test", "examples/websocket"}
+var modules = []string{".", "compat_test", "examples/redis", "examples/websocket"}
 
 // platforms are those that must build besides this machine's. All have the wire
 // and the fallback to the kernel; Linux has the drivers too.
@@ -92,8 +92,8 @@ func layers(t *tally) {
 	}{
 		{"nic/...", []string{"./nic/..."}, []string{"nic"}},
 		{"stack/header and stack/tcp", []string{"./stack/header", "./stack/tcp"}, []string{"stack/header", "stack/tcp"}},
-		{"stack/...", []string{"./stack/..."}, []string{"stack", "nic"}},
-		{"listener and dialer", []string{"./listener", "./dialer"}, []string{"listener", "dialer", "stack", "nic"}},
+		{"stack/...", []string{"./stack/..."}, []string{"stack", "nic", "internal/defect"}},
+		{"listener and dialer", []string{"./listener", "./dialer"}, []string{"listener", "dialer", "stack", "nic", "internal/defect"}},
 	} {
 		out, err := exec.Command("go", append([]string{"list", "-deps"}, gate.pattern...)...).CombinedOutput()
 		if err != nil {

@@ -71,6 +71,7 @@ func steps() []step {
 		step{"race", "go test -race -short ./...", race},
 		step{"plain", "go test ./...: all seeds of the simulations, and what the race detector would disturb", func(t *tally) { goTest(t, ".", "./...") }},
 		step{"compat", "go test ./... in compat_test: against package net and other stacks", func(t *tally) { module(t, "compat_test") }},
+		step{"redis", "go test ./... in examples/redis, a module for its library", func(t *tally) { module(t, "examples/redis") }},
 		step{"websocket", "go test ./... in examples/websocket, a module for its library", func(t *tally) { module(t, "examples/websocket") }},
 	)
 }

@@ -12,13 +12,13 @@ ARGS ?=
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz bench compat build clean
+.PHONY: help run test fuzz bench bench-veth compat defects soak generate build clean
 
 ## help: what there is (make alone does the same)
 help:
 	@echo 'usage: make COMMAND [VARIABLE=VALUE ...]'
 	@echo
-	@sed -n 's/^## \([a-z]*\): /  \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s%s\n", $$1, $$2 }'
+	@sed -n 's/^## \([a-z-]*\): /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-12s%s\n", $$1, $$2 }'
 	@echo
 	@echo 'examples:'
 	@echo '  make run PORT=9000                        another port'
@@ -44,9 +44,26 @@ fuzz:
 bench:
 	@cd compat_test && $(GO) run ./bench $(ARGS)
 
-## compat: run Go's own tests with fastnet in the place of package net: ARGS="-packages net/rpc"
+## compat: run Go's own tests and third parties' with fastnet in the place of package net: ARGS="-packages net/rpc"
 compat:
 	@cd compat_test && $(GO) run ./compat $(ARGS)
+
+## defects: plant each of the known defects, and see that a test fails: ARGS="-only NAMES"
+defects:
+	@$(GO) run ./internal/defect/plant $(ARGS)
+
+## bench-veth: as root, a live interface: AF_XDP against the kernel, clients in another namespace
+bench-veth:
+	@cd compat_test && $(GO) run ./benchveth $(ARGS)
+
+## soak: as root, the long runs of a live interface and of the simulation, about an hour
+soak:
+	cd compat_test && FASTNET_SOAK=1 $(GO) test -count=1 -timeout 60m ./xdp
+	$(GO) test -count=1 -timeout 60m ./stack/sim -args -seeds 60000
+
+## generate: compile the eBPF program anew (needs clang); what it writes is committed
+generate:
+	$(GO) generate ./nic/afxdp
 
 ## build: compile everything, for this machine
 build:

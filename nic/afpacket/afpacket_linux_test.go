@@ -84,7 +84,7 @@ func TestKernelCompletesPartialChecksums(t *testing.T) {
 			q.Kick()
 			buf := make([]byte, 100)
 			for _, want := range []string{"partial", "in parts"} {
-				n, _, err := unix.Recvfrom(fd, buf, 0)
+				n, _, err := recvfrom(fd, buf, 0)
 				require.NoError(t, err)
 				require.Equal(t, want, string(buf[:n]))
 			}
@@ -221,7 +221,7 @@ func TestFlowsAreSpreadOverTheQueues(t *testing.T) {
 		port := 5000 + i%20
 		data := fmt.Sprint("datagram ", i)
 		h.send(i%3, udpPartial, h.udp(uint16(port), 7777, data))
-		n, from, err := unix.Recvfrom(fd, buf, 0)
+		n, from, err := recvfrom(fd, buf, 0)
 		require.NoError(t, err)
 		require.Equal(t, data, string(buf[:n]))
 		require.NoError(t, unix.Sendto(fd, buf[:n], 0, from))
@@ -257,7 +257,7 @@ func TestBurstCrossesInOrder(t *testing.T) {
 	require.EqualValues(t, 1, q.Stats().TxPackets, "Send gathers, Kick sends")
 	q.Kick()
 	for i := range 100 {
-		n, _, err := unix.Recvfrom(fd, buf, 0)
+		n, _, err := recvfrom(fd, buf, 0)
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprint(i), string(buf[:n]))
 		toUs(t, fd, 5000, fmt.Sprint(i))

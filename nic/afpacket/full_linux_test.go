@@ -49,7 +49,7 @@ func TestFullSocketMakesSendWait(t *testing.T) {
 	}
 	buf := make([]byte, 2000)
 	for i := range n {
-		size, _, err := unix.Recvfrom(fd, buf, 0)
+		size, _, err := recvfrom(fd, buf, 0)
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprintf("%-1000d", i), string(buf[:size]))
 	}
@@ -95,7 +95,7 @@ func TestBypassedQueueingDisciplineIsNotAsked(t *testing.T) {
 	buf := make([]byte, 2000)
 	for i := range 100 {
 		h.send(0, udpPartial, h.udp(5000, 7777, fmt.Sprintf("%-1000d", i)))
-		size, _, err := unix.Recvfrom(fd, buf, 0)
+		size, _, err := recvfrom(fd, buf, 0)
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprintf("%-1000d", i), string(buf[:size]))
 	}

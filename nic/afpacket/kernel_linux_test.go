@@ -342,3 +342,13 @@ func toUs(t *testing.T, fd, port int, data string) {
 }
 
 func text(p *nic.Packet) string { return strings.TrimRight(string(p.Bytes()[42:]), "\x00") }
+
+// recvfrom is the system call, again if a signal ended it: with a timeout set it
+// is not restarted (signal(7)).
+func recvfrom(fd int, buf []byte, flags int) (n int, from unix.Sockaddr, err error) {
+	for {
+		if n, from, err = unix.Recvfrom(fd, buf, flags); err != unix.EINTR {
+			return n, from, err
+		}
+	}
+}

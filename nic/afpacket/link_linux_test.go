@@ -81,7 +81,7 @@ func TestFramesOfALargerMTUThanAtTheStartArrive(t *testing.T) {
 	p.Release()
 	h.send(0, udpPartial, h.udp(5000, 7777, big))
 	buf := make([]byte, 9000)
-	n, _, err := unix.Recvfrom(fd, buf, 0)
+	n, _, err := recvfrom(fd, buf, 0)
 	require.NoError(t, err)
 	require.Equal(t, big, string(buf[:n]))
 }

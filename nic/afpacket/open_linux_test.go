@@ -18,7 +18,8 @@ import (
 
 func TestErrorsSayWhatToDo(t *testing.T) {
 	h := cable(t)
-	sh(t, h.ours, "ip address add 10.77.0.9/24 dev fnb; ip address add fd77::9/64 dev fnb nodad; ip link set lo up")
+	sh(t, h.ours, `ip address add 10.77.0.9/24 dev fnb; ip address add fd77::9/64 dev fnb nodad; ip link set lo up
+		for i in $(seq 500); do ip -6 route get fd77::9 | grep -q ^local && break; sleep 0.01; done`)
 	for _, c := range []struct {
 		want string
 		cfg  Config
@@ -143,7 +144,7 @@ func unprivileged(t *testing.T) {
 	fd := h.socket(unix.SOCK_DGRAM, 7777)
 	h.send(1, udpPartial, h.udp(5000, 7777, "from nobody"))
 	buf := make([]byte, 100)
-	size, from, err := unix.Recvfrom(fd, buf, 0)
+	size, from, err := recvfrom(fd, buf, 0)
 	require.NoError(t, err)
 	require.Equal(t, "from nobody", string(buf[:size]))
 	require.NoError(t, unix.Sendto(fd, []byte("to nobody"), 0, from))

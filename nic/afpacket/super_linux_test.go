@@ -71,7 +71,7 @@ func superSegments(t *testing.T, features string) {
 	h.send(0, super, h.tcp(ack|psh, 1001, theirs, nil, data))
 	got := make([]byte, 0, len(data))
 	for len(got) < len(data) {
-		n, _, err := unix.Recvfrom(fd, got[len(got):cap(got)], 0)
+		n, _, err := recvfrom(fd, got[len(got):cap(got)], 0)
 		require.NoError(t, err)
 		require.NotZero(t, n)
 		got = got[:len(got)+n]

@@ -50,6 +50,9 @@ func (f *Filter) RemovePort(Port) error { return ErrUnavailable }
 // AddFlow takes the packets of a connection from the kernel.
 func (f *Filter) AddFlow(Flow) error { return ErrUnavailable }
 
+// ExceptFlow leaves the packets of a connection to the kernel.
+func (f *Filter) ExceptFlow(Flow) error { return ErrUnavailable }
+
 // RemoveFlow gives the packets of a connection back to the kernel.
 func (f *Filter) RemoveFlow(Flow) error { return ErrUnavailable }
 

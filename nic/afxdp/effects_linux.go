@@ -2,7 +2,9 @@ package afxdp
 
 import "fmt"
 
-// drivers is what is known of a native attach to them, from their sources.
+// drivers is what is known of a native attach to them. It warns a person, and
+// decides nothing: it names what their ndo_bpf does in recent kernels, and may
+// say too much of others.
 var drivers = map[string]struct {
 	reset   bool   // its queues are set up anew: packets are lost for a moment
 	carrier bool   // its link goes down and up again, which takes seconds

@@ -26,6 +26,7 @@ type Filter struct {
 	closed    bool
 	addresses map[netip.Addr]bool // exclusive
 	ports     map[Port]struct{}
+	excepted  map[steerFlowKey]struct{}
 	final     FilterCounters // when it was closed
 }
 
@@ -34,6 +35,8 @@ const (
 	addressShared, addressExclusive = uint8(0), uint8(1)
 
 	portAny4, portAny6, portBound4, portBound6 = uint8(1), uint8(2), uint8(4), uint8(8)
+
+	flowOurs, flowKernels = uint8(1), uint8(2)
 )
 
 const (
@@ -52,7 +55,7 @@ const (
 const protoTCP, protoUDP = 6, 17
 
 func newFilter(objects *steerObjects) *Filter {
-	return &Filter{objects: objects, addresses: make(map[netip.Addr]bool), ports: make(map[Port]struct{})}
+	return &Filter{objects: objects, addresses: make(map[netip.Addr]bool), ports: make(map[Port]struct{}), excepted: make(map[steerFlowKey]struct{})}
 }
 
 // words is an address as the keys have it: in network byte order, IPv4 in the
@@ -238,25 +241,55 @@ func (f *Filter) AddFlow(w Flow) error {
 	if f.closed {
 		return nic.ErrClosed
 	}
-	if err := f.objects.Flows.Put(key, uint8(1)); err != nil {
+	if err := f.objects.Flows.Put(key, flowOurs); err != nil {
 		return fmt.Errorf("afxdp: adding the flow from %v to %v: %w", w.Remote, w.Local, full(err, f.objects.Flows, "flows"))
 	}
 	return nil
 }
 
-// RemoveFlow gives the packets of a connection back to the kernel.
+// ExceptFlow leaves the packets of a connection to the kernel although its port is
+// taken: it was the kernel's before. RemoveFlow ends that. A flow of AddFlow is not
+// to be one of ExceptFlow too.
+func (f *Filter) ExceptFlow(w Flow) error {
+	key, err := flowKey(w)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nic.ErrClosed
+	}
+	if err := f.objects.Flows.Put(key, flowKernels); err != nil {
+		return fmt.Errorf("afxdp: excepting the flow from %v to %v: %w", w.Remote, w.Local, full(err, f.objects.Flows, "flows"))
+	}
+	f.excepted[*key] = struct{}{}
+	return f.putExceptions()
+}
+
+// putExceptions tells the program how many there are. mu is held.
+func (f *Filter) putExceptions() error {
+	return f.objects.Exceptions.Put(uint32(0), uint32(len(f.excepted)))
+}
+
+// RemoveFlow gives the packets of a connection back to the kernel, or ends its
+// exception.
 func (f *Filter) RemoveFlow(w Flow) error {
 	key, err := flowKey(w)
 	if err != nil {
 		return err
 	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.closed {
 		return nic.ErrClosed
 	}
 	if err := remove(f.objects.Flows, key); err != nil {
 		return fmt.Errorf("afxdp: removing the flow from %v to %v: %w", w.Remote, w.Local, err)
+	}
+	if _, ok := f.excepted[*key]; ok {
+		delete(f.excepted, *key)
+		return f.putExceptions()
 	}
 	return nil
 }

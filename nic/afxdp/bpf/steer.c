@@ -98,6 +98,10 @@ struct bound_key {
 	__u8 family;
 };
 
+/* Whose a flow is. */
+#define FLOW_OURS 1
+#define FLOW_KERNELS 2
+
 struct flow_key {
 	__be32 local[4];
 	__be32 remote[4];
@@ -177,6 +181,14 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } flows SEC(".maps");
 
+/* How many of flows are exceptions: usually none, and then nobody looks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, 1);
+} exceptions SEC(".maps");
+
 /* Datagrams whose first fragment was taken, and when. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -237,12 +249,27 @@ static __always_inline int load(struct xdp_md *ctx, __u32 offset, void *to, cons
 	return 1;
 }
 
+/* excepted tells whether flow k is the kernel's although its port is ours. */
+static __always_inline int excepted(struct flow_key *k)
+{
+	__u32 zero = 0, *n = bpf_map_lookup_elem(&exceptions, &zero);
+	__u8 *kind;
+
+	if (!n || !*n)
+		return 0;
+	kind = bpf_map_lookup_elem(&flows, k);
+	return kind && *kind == FLOW_KERNELS;
+}
+
 /* wanted tells why a packet of flow k is ours, PASSED if it is not. */
 static __always_inline __u32 wanted(struct flow_key *k)
 {
 	struct port_key p = { .port = k->local_port, .protocol = k->protocol };
-	__u8 *bits = bpf_map_lookup_elem(&port_bits, &p);
+	__u8 *bits;
 
+	if (excepted(k))
+		return PASSED;
+	bits = bpf_map_lookup_elem(&port_bits, &p);
 	if (bits) {
 		if (*bits & (k->family == 4 ? PORT_ANY4 : PORT_ANY6))
 			return BY_PORT;

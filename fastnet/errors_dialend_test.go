@@ -144,7 +144,9 @@ var dialEndSituations = []situation{
 			d   *net.Dialer
 		}{
 			{ctx, new(net.Dialer)}, {late, new(net.Dialer)}, {t.Context(), &net.Dialer{Timeout: soon}},
-			{t.Context(), &net.Dialer{Cancel: stop}}, {t.Context(), &net.Dialer{Deadline: time.Now().Add(soon)}},
+			{t.Context(), &net.Dialer{Deadline: time.Now().Add(soon)}},
+			//lint:ignore SA1019 package net's API has Cancel
+			{t.Context(), &net.Dialer{Cancel: stop}},
 		} {
 			conn, err := w.dial(c.ctx, c.d, "tcp", l.Addr().String())
 			if err != nil { // its time was over
@@ -166,7 +168,6 @@ var dialEndSituations = []situation{
 		return results
 	}},
 	{"dial with a nil context", func(t *testing.T, w *world) []any {
-		//lint:ignore SA1012 the panic is package net's
 		return list(recovered(func() { w.dial(nil, new(net.Dialer), "tcp", w.server(80)) }))
 	}},
 	{"dial with a typed nil for the local address", func(t *testing.T, w *world) []any {
@@ -228,6 +229,7 @@ func (w *world) ended(t *testing.T, dial func(ctx context.Context, d *net.Dialer
 	return append(errs,
 		timeout(dial(t.Context(), &net.Dialer{Timeout: soon})),
 		timeout(dial(t.Context(), &net.Dialer{Deadline: time.Now().Add(soon)})),
+		//lint:ignore SA1019 package net's API has Cancel
 		dial(t.Context(), &net.Dialer{Cancel: closes()}),
 		timeout(dial(t.Context(), &net.Dialer{Timeout: time.Hour, Deadline: time.Now().Add(soon)})),
 	)

@@ -28,7 +28,7 @@ import (
 //     net's to set, after Control: use TCPConn.SetNoDelay. A listener listens for
 //     connections in TIME-WAIT's place with or without SO_REUSEADDR;
 //   - for UDP, SO_REUSEADDR, SO_BROADCAST, the control
-//     messages that ReadMsgUDP tells of, and of multicast IP_MULTICAST_TTL,
+//     messages that ReadMsgUDP tells of, and of multicast IP_MULTICAST_TTL (not 0),
 //     IP_MULTICAST_LOOP, and their like for IPv6, and IPV6_MULTICAST_IF.
 //
 // Any other option that it has changed is refused, by an error that names it and

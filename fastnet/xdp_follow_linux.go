@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fastnet-go/fastnet/fastnet/internal/kernel"
+	"github.com/fastnet-go/fastnet/fastnet/internal/steer"
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/afxdp"
 )
@@ -101,4 +102,15 @@ func (x *xdp) routing() {
 	if sh != nil {
 		sh.routing()
 	}
+}
+
+// kernelFlows lists the kernel's connections on a port that come by the interface.
+func (x *xdp) kernelFlows(port uint16) (flows []afxdp.Flow) {
+	state := x.follower.State()
+	kernel.TCPFlows(port, func(local, remote netip.AddrPort) {
+		if state.Has(local.Addr()) && !state.Has(remote.Addr()) {
+			flows = append(flows, afxdp.Flow{Protocol: steer.TCP, Local: local, Remote: remote})
+		}
+	})
+	return flows
 }

@@ -217,7 +217,7 @@ func (n *Network) attachXDP(dev nic.Device) error {
 		return x.attachExclusive(dev)
 	}
 	sh := &shared{host: n.host, cfg: cfg.XDP, kernel: x.follower, ways: make(map[netip.Addr]kernel.Way)}
-	sh.steer = steer.New(nil, n.host)
+	sh.steer = steer.New(nil, n.host, x.kernelFlows)
 	n.atClose = append(n.atClose, func() error { sh.steer.Close(); return nil })
 	ports := cfg.XDP.DialPorts
 	if ports == 0 {

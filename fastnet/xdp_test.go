@@ -158,7 +158,7 @@ func TestWhoAnswersOnASharedInterface(t *testing.T) {
 	require.NoError(t, err)
 	defer n.Close()
 	sh, _ := newShared(XDP{})
-	sh.steer = steer.New(nil, n.host)
+	sh.steer = steer.New(nil, n.host, nil)
 	defer sh.steer.Close()
 	n.shared = sh
 	n.netIndexes()

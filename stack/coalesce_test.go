@@ -249,6 +249,7 @@ func TestDoesNotCoalesce(t *testing.T) {
 		"older timestamp":  {false, func(w *twins) []byte { w.stamp--; return w.data(1000) }},
 		"echo":             {false, tcpHeader(func(t []byte) { t[31]-- })},
 		"no timestamp":     {false, func(w *twins) []byte { w.stamps = false; return w.data(1000) }},
+		"unknown option":   {false, tcpHeader(func(t []byte) { t[22] = 99 })},
 		"other options":    {false, tcpHeader(func(t []byte) { copy(t[20:], []byte{8, 10}); copy(t[30:], []byte{1, 1}) })},
 		"SACK": {false, func(w *twins) []byte {
 			s := w.seg(ack, octets(w.snd, 900))
@@ -256,19 +257,23 @@ func TestDoesNotCoalesce(t *testing.T) {
 			s.Options.SACK[0] = header.SACKBlock{Start: uint32(w.rcv) + 1, End: uint32(w.rcv) + 2}
 			return w.labs[0].segment(w.from, w.to, s)
 		}},
-		"header length":      {false, tcpHeader(func(t []byte) { t[12] += 16 })},
-		"ECN":                {false, ip(func(ip []byte) { ip[1] |= 3 })},
-		"type of service":    {false, ip(func(ip []byte) { ip[1] |= 0x10 })},
-		"time to live":       {false, ip(func(ip []byte) { ip[8]-- })},
-		"don't fragment":     {false, ip(func(ip []byte) { ip[6] ^= 0x40 })},
-		"fragment":           {false, ip(func(ip []byte) { ip[6] |= 0x20 })},
-		"protocol":           {false, ip(func(ip []byte) { ip[9] = 17 })},
-		"length beyond":      {false, ip(func(ip []byte) { ip[3]++ })},
-		"length of headers":  {false, ip(func(ip []byte) { ip[2], ip[3] = 0, 52 })},
-		"length below":       {false, ip(func(ip []byte) { ip[2], ip[3] = 0, 30 })},
-		"traffic class":      {true, ip(func(ip []byte) { ip[1] |= 0x30 })},
-		"flow label":         {true, ip(func(ip []byte) { ip[3]++ })},
-		"hop limit":          {true, ip(func(ip []byte) { ip[7]-- })},
+		"header length":     {false, tcpHeader(func(t []byte) { t[12] += 16 })},
+		"ECN":               {false, ip(func(ip []byte) { ip[1] |= 3 })},
+		"type of service":   {false, ip(func(ip []byte) { ip[1] |= 0x10 })},
+		"time to live":      {false, ip(func(ip []byte) { ip[8]-- })},
+		"don't fragment":    {false, ip(func(ip []byte) { ip[6] ^= 0x40 })},
+		"fragment":          {false, ip(func(ip []byte) { ip[6] |= 0x20 })},
+		"protocol":          {false, ip(func(ip []byte) { ip[9] = 17 })},
+		"length beyond":     {false, ip(func(ip []byte) { ip[3]++ })},
+		"length of headers": {false, ip(func(ip []byte) { ip[2], ip[3] = 0, 52 })},
+		"length below":      {false, ip(func(ip []byte) { ip[2], ip[3] = 0, 30 })},
+		"traffic class":     {true, ip(func(ip []byte) { ip[1] |= 0x30 })},
+		"flow label":        {true, ip(func(ip []byte) { ip[3]++ })},
+		"hop limit":         {true, ip(func(ip []byte) { ip[7]-- })},
+		"length beyond, with a checksum to match": {false, func(w *twins) []byte {
+			b := changed(append(w.data(900), 0), func(ip, _ []byte) { header.IPv4(ip).SetTotalLen(len(ip)) })
+			return b[:len(b)-1]
+		}},
 		"length beyond 6":    {true, ip(func(ip []byte) { ip[5]++ })},
 		"next header":        {true, ip(func(ip []byte) { ip[6] = 59 })},
 		"checksum":           {false, raw(func(b []byte) []byte { b[len(b)-1]++; return b })},
@@ -283,10 +288,10 @@ func TestDoesNotCoalesce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newTwins(t, c.v6, true)
-			w.inject(w.data(1000))
+			w.inject(w.data(1000), w.data(1000))
 			w.inject(c.second(w))
 			w.compare()
-			require.Zero(t, w.coalesced())
+			require.Equal(t, 1, w.coalesced(), "of the first two")
 			w.read(5000)
 		})
 	}
@@ -493,4 +498,34 @@ func FuzzCoalescing(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte, kind uint8) {
 		newTwins(t, kind&1 != 0, kind&2 != 0).script(script)
 	})
+}
+
+// A window that comes with an older segment than the last one of a run is not
+// taken (RFC 9293 section 3.10.7.4, SND.WL1).
+func TestOldWindowAfterARun(t *testing.T) {
+	for _, stamps := range []bool{false, true} {
+		w := newTwins(t, false, stamps)
+		burst := [][]byte{w.data(500), w.data(500), w.data(500)}
+		old := w.seg(ack, nil)
+		old.Seq -= 700
+		old.Window -= 1000
+		w.inject(append(burst, w.labs[0].segment(w.from, w.to, old))...)
+		w.compare()
+		require.Equal(t, 2, w.coalesced())
+		require.Equal(t, int(w.window)<<2, w.conns[0].Info().SndWnd)
+		w.read(5000)
+	}
+}
+
+// Each timestamp is compared with the one before, not with the first.
+func TestTimestampsOfARun(t *testing.T) {
+	w := newTwins(t, true, true)
+	burst := [][]byte{w.data(500)}
+	w.stamp += 5
+	burst = append(burst, w.data(500))
+	w.stamp -= 2
+	w.inject(append(burst, w.data(500))...)
+	w.compare()
+	require.Equal(t, 1, w.coalesced())
+	w.read(5000)
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/stack/route"
@@ -186,3 +187,8 @@ var errSourceGone = syscall.EINVAL // as Linux: ip_route_output_key
 func (h *Host) OpenConnections() (connections, halfOpen int) {
 	return int(h.sockets.Load()), int(h.synq.n.Load())
 }
+
+// HoldResets makes the host drop segments of no connection, without a RST, for a
+// while: they may be somebody else's, who has the address too and will get them
+// when they are sent again.
+func (h *Host) HoldResets(d time.Duration) { h.resetsFrom.Store(int64(h.now() + d)) }

@@ -104,15 +104,16 @@ type Host struct {
 	rngMu sync.Mutex
 	rng   *rand.Rand
 
-	ifaces    atomic.Pointer[[]*Interface]
-	locals    atomic.Pointer[map[netip.Addr]*Interface]
-	loop      *Interface
-	mu        sync.Mutex             // changes of ifaces, locals, driver
-	driver    atomic.Pointer[worker] // advances the timers
-	parkUntil atomic.Int64           // when the driver's sleep ends, at the latest
-	poller    *Poller
-	closed    atomic.Bool
-	sockets   atomic.Int64
+	ifaces     atomic.Pointer[[]*Interface]
+	locals     atomic.Pointer[map[netip.Addr]*Interface]
+	loop       *Interface
+	mu         sync.Mutex             // changes of ifaces, locals, driver
+	driver     atomic.Pointer[worker] // advances the timers
+	resetsFrom atomic.Int64           // see HoldResets
+	parkUntil  atomic.Int64           // when the driver's sleep ends, at the latest
+	poller     *Poller
+	closed     atomic.Bool
+	sockets    atomic.Int64
 }
 
 // NewHost returns a host with a loopback interface (127.0.0.1/8, ::1/128) and

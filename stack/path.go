@@ -28,6 +28,7 @@ type path struct {
 	tos      uint8                        // of its packets: type of service or traffic class
 	hops     uint8                        // of its packets: time to live or hop limit; 0: the default
 	gen      uint64                       // see Host.generation
+	lost     bool                         // src is no address of the host's any more
 }
 
 // findPath looks up how to reach dst. src, if valid, is the source address that
@@ -154,6 +155,12 @@ func (p *path) confirm(now time.Duration) {
 // that in, or holds them until the next hop has answered. An error says that
 // the next hop is known not to answer; the frames are released.
 func (p *path) send(pkts []*nic.Packet, now time.Duration) error {
+	if p.lost {
+		for _, pkt := range pkts {
+			p.iface.host.drop(pkt, DropNoRoute)
+		}
+		return nil // as Linux: it is sent again until it times out
+	}
 	mac, ok := p.mac(now)
 	if ok {
 		for _, pkt := range pkts {

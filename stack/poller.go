@@ -94,7 +94,8 @@ func NewPoller(cfg PollerConfig) *Poller {
 func (p *Poller) begin(w *worker) {
 	if !w.begun && !p.closed {
 		w.begun = true
-		p.done.Go(w.run)
+		p.done.Add(1)
+		go w.run()
 	}
 }
 
@@ -227,6 +228,7 @@ const timerRounds = 16
 // run is the worker's goroutine: poll in bursts, yield after each round, sleep
 // when a few rounds found nothing.
 func (w *worker) run() {
+	defer w.poller.done.Done()
 	cfg := &w.poller.cfg
 	w.clock = SystemClock()
 	w.lookEvery = cfg.Look

@@ -201,7 +201,7 @@ func (q *queue) receiveUnknown(p *nic.Packet, k *tuple, old *flow, now time.Dura
 		}
 	}
 	q.host.count.drops[DropNoPort].Add(1)
-	if rst, ok := tcp.ResetFor(&seg); ok {
+	if rst, ok := tcp.ResetFor(&seg); ok && now >= time.Duration(q.host.resetsFrom.Load()) {
 		if q.host.limiter.allowReset(now) {
 			q.host.count.resetsSent.Add(1)
 			q.host.sendSegment(q, k, &rst, now)

@@ -110,6 +110,7 @@ func (c *TCPConn) reroute() {
 	p, err := c.host.findPath(dst, c.path.src, uint64(c.path.q.index))
 	if err != nil {
 		c.path.gen = c.host.generation()
+		c.path.lost = err == errSourceGone
 		return
 	}
 	c.path = p

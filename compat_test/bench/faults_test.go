@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"bytes"
 	"context"
 	"errors"
@@ -105,10 +106,10 @@ func TestReadResponse(t *testing.T) {
 		{"another status", strings.Replace(ok, "200 OK", "500 No", 1), "not the expected"},
 		{"a response cut short", ok[:len(ok)-1], "ended after"},
 		{"nothing", "", "ended after 0 bytes"},
-		{"too much", strings.Repeat("x", responseSize+1), "not the expected"},
+		{"too much", strings.Repeat("x", measure.ResponseSize+1), "not the expected"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			err := readResponse(strings.NewReader(tc.in), make([]byte, responseSize))
+			err := measure.ReadResponse(strings.NewReader(tc.in), make([]byte, measure.ResponseSize))
 			if tc.want == "" {
 				require.NoError(t, err)
 			} else {

@@ -76,7 +76,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if ctx.Err() != nil {
 		fmt.Fprintln(stderr, "bench: interrupted; what was measured so far follows")
 	}
-	m := thisMachine()
+	m := measure.ThisMachine()
 	summaries := results.summarise()
 	writeTable(stdout, m, o, summaries)
 	writeTargets(stdout, results)
@@ -125,10 +125,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("--duration %v: must be positive", o.duration)
 	}
 	var err error
-	if o.workloads, err = pick("workload", workloads, *workloadNames); err != nil {
+	if o.workloads, err = measure.Pick("workload", workloads, *workloadNames); err != nil {
 		return o, err
 	}
-	if o.rows, err = pick("row", rows, *rowNames); err != nil {
+	if o.rows, err = measure.Pick("row", rows, *rowNames); err != nil {
 		return o, err
 	}
 	if o.cpuProfile != "" || o.memProfile != "" {
@@ -137,33 +137,6 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		}
 	}
 	return o, nil
-}
-
-// named is what can be chosen by name on the command line.
-type named interface{ name() string }
-
-// pick returns the members of all that list names, in the order of all.
-func pick[T named](kind string, all []T, list string) ([]T, error) {
-	if list == "all" {
-		return all, nil
-	}
-	wanted := map[string]bool{}
-	for n := range strings.SplitSeq(list, ",") {
-		wanted[strings.TrimSpace(n)] = true
-	}
-	var known []string
-	var picked []T
-	for _, x := range all {
-		known = append(known, x.name())
-		if wanted[x.name()] {
-			picked = append(picked, x)
-			delete(wanted, x.name())
-		}
-	}
-	for n := range wanted {
-		return nil, fmt.Errorf("unknown %s %q; there are %s", kind, n, strings.Join(known, ", "))
-	}
-	return picked, nil
 }
 
 func usage(fs *flag.FlagSet) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"runtime"
 	"syscall"
 	"time"
@@ -42,4 +43,15 @@ func processCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// count lets the crew work and returns the sample of d. The operations are
+// those that ops returns, which need not be the crew's own.
+func count(ctx context.Context, c *measure.Crew, t Transport, d time.Duration, ops func() uint64) (Sample, error) {
+	var from, to reading
+	err := c.Count(ctx, d, func() { from = read(t, ops) }, func() { to = read(t, ops) })
+	if err != nil {
+		return Sample{}, err
+	}
+	return sampleBetween(from, to), nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -38,52 +39,29 @@ type record struct {
 	CPU             string   `json:"cpu"`
 }
 
-func newRecord(m machine, s summary, at time.Time) record {
+func newRecord(m measure.Machine, s summary, at time.Time) record {
 	r := record{
 		Workload: s.workload.Name, Row: s.row.Name, Unit: s.workload.Unit,
-		Value: digits(s.value), Min: digits(s.min), Max: digits(s.max), Ratio: digits(s.ratio),
-		CPUPerOp: digits(s.cpuPerOp), AllocsPerOp: digits(s.allocsPerOp), PacketsPerOp: digits(s.packetsPerOp),
-		P50: microseconds(s.p50), P99: microseconds(s.p99),
-		RestP50: microseconds(s.restP50), RestP99: microseconds(s.restP99),
+		Value: measure.Digits(s.value), Min: measure.Digits(s.min), Max: measure.Digits(s.max), Ratio: measure.Digits(s.ratio),
+		CPUPerOp: measure.Digits(s.cpuPerOp), AllocsPerOp: measure.Digits(s.allocsPerOp), PacketsPerOp: measure.Digits(s.packetsPerOp),
+		P50: measure.Microseconds(s.p50), P99: measure.Microseconds(s.p99),
+		RestP50: measure.Microseconds(s.restP50), RestP99: measure.Microseconds(s.restP99),
 		Rounds: s.rounds, Errors: s.errors,
 		Date: at.UTC().Format(time.RFC3339),
 		Go:   m.Go, System: m.System, GOMAXPROCS: m.GOMAXPROCS, CPU: m.CPU,
 	}
 	if s.packetsPerOp > 0 {
-		a := digits(s.allocsPerPacket)
+		a := measure.Digits(s.allocsPerPacket)
 		r.AllocsPerPacket = &a
 	}
 	return r
 }
 
-// appendRecords adds one line a summary to the file, in one write, so that two
-// runs that share a file do not tear each other's lines.
-func appendRecords(path string, m machine, summaries []summary, at time.Time) error {
-	var b bytes.Buffer
+// appendRecords adds one line a summary to the file.
+func appendRecords(path string, m measure.Machine, summaries []summary, at time.Time) error {
+	var records []record
 	for _, s := range summaries {
-		line, err := json.Marshal(newRecord(m, s, at))
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		b.Write(append(line, '\n'))
+		records = append(records, newRecord(m, s, at))
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b.Bytes())
-	return errors.Join(err, f.Close())
-}
-
-// digits keeps four significant ones: more would be noise.
-func digits(v float64) float64 {
-	if v == 0 || math.IsInf(v, 0) || math.IsNaN(v) {
-		return 0
-	}
-	scale := math.Pow(10, 3-math.Floor(math.Log10(math.Abs(v))))
-	return math.Round(v*scale) / scale
-}
-
-func microseconds(d time.Duration) float64 {
-	return digits(float64(d) / float64(time.Microsecond))
+	return measure.AppendLines(path, records)
 }

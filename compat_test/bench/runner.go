@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
 	"fmt"
 	"io"
@@ -27,7 +28,7 @@ func measureAll(ctx context.Context, o options, w io.Writer) results {
 	start := time.Now()
 	for round := range o.rounds {
 		for _, wl := range o.workloads {
-			for _, row := range turn(o.rows, round) {
+			for _, row := range measure.Turn(o.rows, round) {
 				if !row.Runs(wl) {
 					continue
 				}
@@ -42,13 +43,6 @@ func measureAll(ctx context.Context, o options, w io.Writer) results {
 		}
 	}
 	return all
-}
-
-// turn rotates the rows by one place a round, so that no row always runs
-// after the same other one, whose garbage and heat it would inherit.
-func turn(rows []*Row, round int) []*Row {
-	k := round % len(rows)
-	return append(append([]*Row{}, rows[k:]...), rows[:k]...)
 }
 
 func measureOne(ctx context.Context, row *Row, wl *Workload, d time.Duration) (s Sample, err error) {
@@ -70,7 +64,7 @@ func (m measurement) String() string {
 	if m.failed != nil {
 		return head + " failed: " + m.failed.Error()
 	}
-	line := fmt.Sprintf("%s %14s %-6s", head, number(m.sample.Value), m.workload.Unit)
+	line := fmt.Sprintf("%s %14s %-6s", head, measure.Number(m.sample.Value), m.workload.Unit)
 	if m.sample.Errors > 0 {
 		line += fmt.Sprintf(" errors: %d, first: %v", m.sample.Errors, m.sample.FirstError)
 	}

@@ -1,8 +1,9 @@
 package main
 
 import (
-	"sync"
 	"time"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
 // A Sample is what one measurement of one workload on one row gave.
@@ -24,42 +25,14 @@ type Sample struct {
 }
 
 // perSecond is the rate of operations.
-func (s *Sample) perSecond() float64 { return ratio(float64(s.Ops), s.Wall.Seconds()) }
+func (s *Sample) perSecond() float64 { return measure.Ratio(float64(s.Ops), s.Wall.Seconds()) }
 
-func (s *Sample) cpuPerOp() float64        { return ratio(float64(s.CPU), float64(s.Ops)) }
-func (s *Sample) allocsPerOp() float64     { return ratio(float64(s.Mallocs), float64(s.Ops)) }
-func (s *Sample) packetsPerOp() float64    { return ratio(float64(s.Packets), float64(s.Ops)) }
-func (s *Sample) allocsPerPacket() float64 { return ratio(float64(s.Mallocs), float64(s.Packets)) }
-func (s *Sample) p50Growth() float64       { return ratio(float64(s.P50), float64(s.RestP50)) }
-func (s *Sample) p99Growth() float64       { return ratio(float64(s.P99), float64(s.RestP99)) }
+func (s *Sample) cpuPerOp() float64        { return measure.Ratio(float64(s.CPU), float64(s.Ops)) }
+func (s *Sample) allocsPerOp() float64     { return measure.Ratio(float64(s.Mallocs), float64(s.Ops)) }
+func (s *Sample) packetsPerOp() float64    { return measure.Ratio(float64(s.Packets), float64(s.Ops)) }
+func (s *Sample) allocsPerPacket() float64 { return measure.Ratio(float64(s.Mallocs), float64(s.Packets)) }
+func (s *Sample) p50Growth() float64       { return measure.Ratio(float64(s.P50), float64(s.RestP50)) }
+func (s *Sample) p99Growth() float64       { return measure.Ratio(float64(s.P99), float64(s.RestP99)) }
 
-// ratio is 0 where it is not defined.
-func ratio(a, b float64) float64 {
-	if b == 0 {
-		return 0
-	}
-	return a / b
-}
-
-// faults counts what went wrong during a measurement and keeps the first
-// error for the report. Safe for concurrent use.
-type faults struct {
-	mu    sync.Mutex
-	count int
-	first error
-}
-
-func (f *faults) add(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.count++
-	if f.first == nil {
-		f.first = err
-	}
-}
-
-func (f *faults) fill(s *Sample) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s.Errors, s.FirstError = f.count, f.first
-}
+// fill takes over what went wrong.
+func (s *Sample) fill(f *measure.Faults) { s.Errors, s.FirstError = f.Sum() }

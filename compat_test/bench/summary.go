@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"slices"
 	"time"
 )
@@ -70,7 +71,7 @@ func (r results) summariseOne(wl *Workload, row *Row) (summary, bool) {
 		for i := range samples {
 			v[i] = f(&samples[i])
 		}
-		return median(v)
+		return measure.Median(v)
 	}
 	duration := func(f func(*Sample) time.Duration) time.Duration {
 		return time.Duration(over(func(x *Sample) float64 { return float64(f(x)) }))
@@ -111,28 +112,18 @@ func (r results) samplesOf(wl *Workload, row string) map[int]*Sample {
 	return by
 }
 
+// valuesOf returns the values of a row by round.
+func (r results) valuesOf(wl *Workload, row string) map[int]float64 {
+	by := map[int]float64{}
+	for round, s := range r.samplesOf(wl, row) {
+		by[round] = s.Value
+	}
+	return by
+}
+
 // ratioTo is the median of the ratios of two rows within a round, over the
 // rounds in which both gave a value. It reports whether there was one.
 func (r results) ratioTo(wl *Workload, row, base string) (float64, bool) {
-	bases := r.samplesOf(wl, base)
-	var v []float64
-	for round, s := range r.samplesOf(wl, row) {
-		if b := bases[round]; b != nil && b.Value > 0 {
-			v = append(v, s.Value/b.Value)
-		}
-	}
-	return median(v), len(v) > 0
-}
-
-// median of an even number of values is the mean of the middle two; of none
-// it is 0. It sorts v.
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	slices.Sort(v)
-	if n := len(v); n%2 == 0 {
-		return (v[n/2-1] + v[n/2]) / 2
-	}
-	return v[len(v)/2]
+	v := measure.Ratios(r.valuesOf(wl, row), r.valuesOf(wl, base))
+	return measure.Median(v), len(v) > 0
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"bytes"
 	"testing"
 	"time"
@@ -9,9 +10,9 @@ import (
 )
 
 func TestMedian(t *testing.T) {
-	require.Zero(t, median(nil))
-	require.Equal(t, 3.0, median([]float64{9, 1, 3}))
-	require.Equal(t, 2.5, median([]float64{4, 1, 2, 3}))
+	require.Zero(t, measure.Median(nil))
+	require.Equal(t, 3.0, measure.Median([]float64{9, 1, 3}))
+	require.Equal(t, 2.5, measure.Median([]float64{4, 1, 2, 3}))
 }
 
 // The ratio is taken within a round first: a machine that slows down in one
@@ -60,23 +61,23 @@ func TestHistogramQuantilesAreRightToTwoPercent(t *testing.T) {
 	var h, g histogram
 	for i := range 100_000 {
 		if i%2 == 0 {
-			h.record(time.Duration(i))
+			h.Record(time.Duration(i))
 		} else {
 			g.record(time.Duration(i))
 		}
 	}
 	h.add(&g)
 	for _, q := range []float64{0, .1, .5, .99, 1} {
-		require.InDelta(t, q*100_000, float64(h.quantile(q)), 1+q*2_000)
+		require.InDelta(t, q*100_000, float64(h.Quantile(q)), 1+q*2_000)
 	}
 }
 
 func TestHistogramTakesEveryDuration(t *testing.T) {
 	for _, d := range []time.Duration{-1, 0, 1, 63, 64, 127, 128, time.Hour, 1<<63 - 1} {
 		var h histogram
-		h.record(d)
+		h.Record(d)
 		want := float64(max(d, 0))
-		require.InDelta(t, want, float64(h.quantile(.5)), want*0.016)
+		require.InDelta(t, want, float64(h.Quantile(.5)), want*0.016)
 	}
 }
 
@@ -95,8 +96,8 @@ func TestTransmittedReadsTheInterfacesCounter(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	for v, want := range map[float64]string{0: "-", 0.5: "0.50", 12.34: "12.3", 123.4: "123", 1234.5: "1,234", 1e6: "1,000,000"} {
-		require.Equal(t, want, number(v))
+		require.Equal(t, want, measure.Number(v))
 	}
-	require.Equal(t, 1235.0, digits(1234.9))
-	require.Equal(t, 0.001235, digits(0.0012349))
+	require.Equal(t, 1235.0, measure.Digits(1234.9))
+	require.Equal(t, 0.001235, measure.Digits(0.0012349))
 }

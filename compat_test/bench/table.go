@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"fmt"
 	"io"
 	"strconv"
@@ -10,7 +11,7 @@ import (
 )
 
 // writeTable prints the summaries, a block for each workload.
-func writeTable(w io.Writer, m machine, o options, summaries []summary) {
+func writeTable(w io.Writer, m measure.Machine, o options, summaries []summary) {
 	fmt.Fprintf(w, "%s\n", m)
 	fmt.Fprintf(w, "medians of up to %d rounds of %v; ratio: to the kernel in the same round, median\n", o.rounds, o.duration)
 	for len(summaries) > 0 {
@@ -39,12 +40,12 @@ func writeBlock(w io.Writer, rows []summary) {
 	fmt.Fprintln(tw, head+"errors\t")
 	for _, s := range rows {
 		cells := []string{
-			"  " + s.row.Name, number(s.value), number(s.min), number(s.max), number(s.ratio),
-			number(s.cpuPerOp), count(s.allocsPerOp), number(s.packetsPerOp), perPacket(s),
-			span(s.p50), span(s.p99),
+			"  " + s.row.Name, measure.Number(s.value), measure.Number(s.min), measure.Number(s.max), measure.Number(s.ratio),
+			measure.Number(s.cpuPerOp), orZero(s.allocsPerOp), measure.Number(s.packetsPerOp), perPacket(s),
+			measure.Span(s.p50), measure.Span(s.p99),
 		}
 		if atRest {
-			cells = append(cells, span(s.restP50), span(s.restP99))
+			cells = append(cells, measure.Span(s.restP50), measure.Span(s.restP99))
 		}
 		cells = append(cells, strconv.Itoa(s.errors))
 		fmt.Fprintln(tw, strings.Join(cells, "\t")+"\t")
@@ -68,7 +69,7 @@ func writeTargets(w io.Writer, r results) {
 		if reached {
 			verdict = "reached"
 		}
-		fmt.Fprintf(w, "  %-7s  %-52s  measured %s\n", verdict, t, number(v))
+		fmt.Fprintf(w, "  %-7s  %-52s  measured %s\n", verdict, t, measure.Number(v))
 	}
 }
 
@@ -84,29 +85,12 @@ func writeErrors(w io.Writer, summaries []summary) int {
 	return n
 }
 
-// number prints v with about three digits that mean something, and a dash
-// for what is not known.
-func number(v float64) string {
-	switch {
-	case v == 0:
-		return "-"
-	case v >= 1000:
-		return thousands(strconv.FormatFloat(v, 'f', 0, 64))
-	case v >= 100:
-		return strconv.FormatFloat(v, 'f', 0, 64)
-	case v >= 10:
-		return strconv.FormatFloat(v, 'f', 1, 64)
-	default:
-		return strconv.FormatFloat(v, 'f', 2, 64)
-	}
-}
-
-// count is number where 0 is an answer.
-func count(v float64) string {
+// orZero is number where 0 is an answer.
+func orZero(v float64) string {
 	if v == 0 {
 		return "0"
 	}
-	return number(v)
+	return measure.Number(v)
 }
 
 func perPacket(s summary) string {
@@ -114,22 +98,4 @@ func perPacket(s summary) string {
 		return "-"
 	}
 	return strconv.FormatFloat(s.allocsPerPacket, 'f', 3, 64)
-}
-
-func thousands(digits string) string {
-	var b strings.Builder
-	for i, c := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
-}
-
-func span(d time.Duration) string {
-	if d == 0 {
-		return "-"
-	}
-	return number(float64(d)/float64(time.Microsecond)) + " us"
 }

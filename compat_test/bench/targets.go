@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
+)
 
 // A target is what the project set out to reach on a machine with two
 // processors.
@@ -49,7 +53,7 @@ func ofItsOwn(workload, row, what string, limit float64, f func(*Sample) float64
 			for _, s := range r.samplesOf(wl, row) {
 				v = append(v, f(s))
 			}
-			return median(v), len(v) > 0
+			return measure.Median(v), len(v) > 0
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"net"
 	"slices"
 
@@ -33,7 +34,7 @@ type Row struct {
 	Only []string
 }
 
-func (r *Row) name() string { return r.Name }
+func (r *Row) Named() string { return r.Name }
 
 // Runs reports whether the row takes part in the workload.
 func (r *Row) Runs(w *Workload) bool {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
 	"time"
 )
@@ -17,7 +18,7 @@ type Workload struct {
 	LowerIsBetter bool
 }
 
-func (w *Workload) name() string { return w.Name }
+func (w *Workload) Named() string { return w.Name }
 
 // workloads are all there are, in the order of the table.
 var workloads = []*Workload{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ const besideConns = 64
 // looks at the kernel's sockets only when a processor runs out of goroutines,
 // or every 10 ms: a poller that never parks starves them.
 func runBeside(ctx context.Context, t Transport, d time.Duration) (Sample, error) {
-	var f faults
+	var f measure.Faults
 	h, err := openHTTP(t, besideConns, &f)
 	if err != nil {
 		return Sample{}, err
@@ -28,7 +29,7 @@ func runBeside(ctx context.Context, t Transport, d time.Duration) (Sample, error
 		return Sample{}, err
 	}
 	s.Value = float64(s.P50) / float64(time.Microsecond)
-	f.fill(&s)
+	s.fill(&f)
 	return s, nil
 }
 
@@ -38,42 +39,42 @@ func echoBeside(ctx context.Context, t Transport, h *httpLoad, d time.Duration) 
 		return Sample{}, fmt.Errorf("listen in the kernel: %w", err)
 	}
 	defer l.Close()
-	served := serveEcho(l, h.faults)
+	served := measure.ServeEcho(l, h.faults)
 	echo, err := net.Dial("tcp4", l.Addr().String())
 	if err != nil {
 		return Sample{}, fmt.Errorf("dial in the kernel: %w", err)
 	}
 	defer func() {
 		echo.Close()
-		if !waitFor(served) {
-			h.faults.add(errors.New("the kernel's echo server did not see the end of the connection"))
+		if !measure.WaitFor(served) {
+			h.faults.Add(errors.New("the kernel's echo server did not see the end of the connection"))
 		}
 	}()
 
-	if err := sleep(ctx, warmUp(d)); err != nil {
+	if err := measure.Sleep(ctx, measure.WarmUp(d)); err != nil {
 		return Sample{}, err
 	}
 	rest := echoFor(ctx, echo, d, h.faults)
 
 	c := h.start()
-	loaded := make(chan *histogram, 1)
+	loaded := make(chan *measure.Histogram, 1)
 	go func() {
-		if sleep(ctx, warmUp(d)) == nil {
+		if measure.Sleep(ctx, measure.WarmUp(d)) == nil {
 			loaded <- echoFor(ctx, echo, d, h.faults)
 		}
 		close(loaded)
 	}()
-	s, err := c.measure(ctx, t, d, c.ops)
+	s, err := count(ctx, c, t, d, c.Ops)
 	during := <-loaded
-	c.stop(h.closeConns)
+	c.Stop(h.closeConns)
 	if err != nil {
 		return Sample{}, err
 	}
 	if during == nil {
 		return Sample{}, ctx.Err()
 	}
-	s.RestP50, s.RestP99 = rest.quantile(.50), rest.quantile(.99)
-	s.P50, s.P99 = during.quantile(.50), during.quantile(.99)
+	s.RestP50, s.RestP99 = rest.Quantile(.50), rest.Quantile(.99)
+	s.P50, s.P99 = during.Quantile(.50), during.Quantile(.99)
 	return s, nil
 }
 
@@ -82,16 +83,16 @@ func echoBeside(ctx context.Context, t Transport, h *httpLoad, d time.Duration) 
 const echoPause = time.Millisecond
 
 // echoFor makes round trips for d, or until ctx ends.
-func echoFor(ctx context.Context, c net.Conn, d time.Duration, f *faults) *histogram {
-	h := &histogram{}
+func echoFor(ctx context.Context, c net.Conn, d time.Duration, f *measure.Faults) *measure.Histogram {
+	h := &measure.Histogram{}
 	b := make([]byte, 1)
 	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; {
 		start := time.Now()
-		if err := roundTrip(c, b); err != nil {
-			f.add(fmt.Errorf("echo in the kernel: %w", err))
+		if err := measure.RoundTrip(c, b); err != nil {
+			f.Add(fmt.Errorf("echo in the kernel: %w", err))
 			break
 		}
-		h.record(time.Since(start))
+		h.Record(time.Since(start))
 		time.Sleep(echoPause)
 	}
 	return h

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
 	"errors"
 	"fmt"
@@ -23,46 +24,46 @@ func runBulk(ctx context.Context, t Transport, d time.Duration) (Sample, error) 
 		return Sample{}, fmt.Errorf("listen: %w", err)
 	}
 	defer l.Close()
-	var f faults
+	var f measure.Faults
 	var sent, received atomic.Uint64
 	served := serveSink(l, &received, &f)
 	conn, err := t.Dial()
 	if err != nil {
 		return Sample{}, fmt.Errorf("dial: %w", err)
 	}
-	c := &crew{faults: &f}
+	c := &measure.Crew{Faults: &f}
 	b := make([]byte, bulkWrite)
-	c.add(func() error {
+	c.Add(func() error {
 		n, err := conn.Write(b)
 		sent.Add(uint64(n))
 		return err
 	}, false)
-	s, err := c.measure(ctx, t, d, received.Load)
-	c.stop(func() { conn.Close() })
+	s, err := count(ctx, c, t, d, received.Load)
+	c.Stop(func() { conn.Close() })
 	conn.Close()
-	if !waitFor(served) {
-		f.add(errors.New("the receiver did not see the end of the connection"))
+	if !measure.WaitFor(served) {
+		f.Add(errors.New("the receiver did not see the end of the connection"))
 	} else if sent.Load() != received.Load() {
-		f.add(fmt.Errorf("%d bytes were sent, %d arrived", sent.Load(), received.Load()))
+		f.Add(fmt.Errorf("%d bytes were sent, %d arrived", sent.Load(), received.Load()))
 	}
 	if err != nil {
 		return Sample{}, err
 	}
 	s.Value = s.perSecond() * 8 / 1e9 // so far an operation is a byte
 	s.Ops /= bulkWrite
-	f.fill(&s)
+	s.fill(&f)
 	return s, nil
 }
 
 // serveSink accepts one connection on l and counts what it reads until its
 // end. The channel returned is closed when it is done.
-func serveSink(l net.Listener, received *atomic.Uint64, f *faults) <-chan struct{} {
+func serveSink(l net.Listener, received *atomic.Uint64, f *measure.Faults) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		c, err := l.Accept()
 		if err != nil {
-			f.add(fmt.Errorf("accept: %w", err))
+			f.Add(fmt.Errorf("accept: %w", err))
 			return
 		}
 		defer c.Close()
@@ -74,7 +75,7 @@ func serveSink(l net.Listener, received *atomic.Uint64, f *faults) <-chan struct
 				return
 			}
 			if err != nil {
-				f.add(fmt.Errorf("receiver: %w", err))
+				f.Add(fmt.Errorf("receiver: %w", err))
 				return
 			}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
 	"errors"
 	"fmt"
@@ -21,23 +22,23 @@ func runConn(ctx context.Context, t Transport, d time.Duration) (Sample, error) 
 	if err != nil {
 		return Sample{}, fmt.Errorf("listen: %w", err)
 	}
-	var f faults
-	stop := serveHTTP(l, &f)
-	c := &crew{faults: &f}
+	var f measure.Faults
+	stop := measure.ServeHTTP(l, &f)
+	c := &measure.Crew{Faults: &f}
 	for range connWorkers {
-		buf := make([]byte, responseSize)
-		c.add(func() error { return oneConnection(t, buf) }, true)
+		buf := make([]byte, measure.ResponseSize)
+		c.Add(func() error { return oneConnection(t, buf) }, true)
 	}
-	s, err := c.measure(ctx, t, d, c.ops)
-	c.stop(stop)
+	s, err := count(ctx, c, t, d, c.Ops)
+	c.Stop(stop)
 	stop()
 	if err != nil {
 		return Sample{}, err
 	}
-	lat := c.latency()
-	s.P50, s.P99 = lat.quantile(.50), lat.quantile(.99)
+	lat := c.Latency()
+	s.P50, s.P99 = lat.Quantile(.50), lat.Quantile(.99)
 	s.Value = s.perSecond()
-	f.fill(&s)
+	s.fill(&f)
 	return s, nil
 }
 
@@ -51,10 +52,10 @@ func oneConnection(t Transport, buf []byte) (err error) {
 			err = fmt.Errorf("close: %w", e)
 		}
 	}()
-	if _, err := conn.Write(getClose); err != nil {
+	if _, err := conn.Write(measure.GetClose); err != nil {
 		return err
 	}
-	if err := readResponse(conn, buf); err != nil {
+	if err := measure.ReadResponse(conn, buf); err != nil {
 		return err
 	}
 	if n, err := conn.Read(buf); n != 0 || err != io.EOF {

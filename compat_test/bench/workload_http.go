@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
 	"errors"
 	"fmt"
@@ -12,17 +13,17 @@ import (
 // of which has answered once.
 type httpLoad struct {
 	conns  []net.Conn
-	faults *faults
+	faults *measure.Faults
 	stop   func()
 }
 
-func openHTTP(t Transport, n int, f *faults) (*httpLoad, error) {
+func openHTTP(t Transport, n int, f *measure.Faults) (*httpLoad, error) {
 	l, err := t.Listen()
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	h := &httpLoad{faults: f, stop: serveHTTP(l, f)}
-	buf := make([]byte, responseSize)
+	h := &httpLoad{faults: f, stop: measure.ServeHTTP(l, f)}
+	buf := make([]byte, measure.ResponseSize)
 	for range n {
 		c, err := t.Dial()
 		if err != nil {
@@ -38,22 +39,19 @@ func openHTTP(t Transport, n int, f *faults) (*httpLoad, error) {
 	return h, nil
 }
 
-// responseSize is more than the one response takes.
-const responseSize = 4096
-
 func get(c net.Conn, buf []byte) error {
-	if _, err := c.Write(getKeepAlive); err != nil {
+	if _, err := c.Write(measure.GetKeepAlive); err != nil {
 		return err
 	}
-	return readResponse(c, buf)
+	return measure.ReadResponse(c, buf)
 }
 
 // start puts a worker on each connection.
-func (h *httpLoad) start() *crew {
-	c := &crew{faults: h.faults}
+func (h *httpLoad) start() *measure.Crew {
+	c := &measure.Crew{Faults: h.faults}
 	for _, conn := range h.conns {
-		buf := make([]byte, responseSize)
-		c.add(func() error { return get(conn, buf) }, false)
+		buf := make([]byte, measure.ResponseSize)
+		c.Add(func() error { return get(conn, buf) }, false)
 	}
 	return c
 }
@@ -61,7 +59,7 @@ func (h *httpLoad) start() *crew {
 func (h *httpLoad) closeConns() {
 	for _, c := range h.conns {
 		if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			h.faults.add(fmt.Errorf("close: %w", err))
+			h.faults.Add(fmt.Errorf("close: %w", err))
 		}
 	}
 }
@@ -74,22 +72,22 @@ func (h *httpLoad) close() {
 // runHTTP measures requests a second over n keep-alive connections.
 func runHTTP(n int) func(context.Context, Transport, time.Duration) (Sample, error) {
 	return func(ctx context.Context, t Transport, d time.Duration) (Sample, error) {
-		var f faults
+		var f measure.Faults
 		h, err := openHTTP(t, n, &f)
 		if err != nil {
 			return Sample{}, err
 		}
 		c := h.start()
-		s, err := c.measure(ctx, t, d, c.ops)
-		c.stop(h.closeConns)
+		s, err := count(ctx, c, t, d, c.Ops)
+		c.Stop(h.closeConns)
 		h.close()
 		if err != nil {
 			return Sample{}, err
 		}
-		l := c.latency()
-		s.P50, s.P99 = l.quantile(.50), l.quantile(.99)
+		l := c.Latency()
+		s.P50, s.P99 = l.Quantile(.50), l.Quantile(.99)
 		s.Value = s.perSecond()
-		f.fill(&s)
+		s.fill(&f)
 		return s, nil
 	}
 }

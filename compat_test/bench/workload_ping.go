@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
 	"errors"
 	"fmt"
@@ -14,26 +15,26 @@ func runPing(ctx context.Context, t Transport, d time.Duration) (Sample, error) 
 		return Sample{}, fmt.Errorf("listen: %w", err)
 	}
 	defer l.Close()
-	var f faults
-	served := serveEcho(l, &f)
+	var f measure.Faults
+	served := measure.ServeEcho(l, &f)
 	conn, err := t.Dial()
 	if err != nil {
 		return Sample{}, fmt.Errorf("dial: %w", err)
 	}
-	c := &crew{faults: &f}
+	c := &measure.Crew{Faults: &f}
 	b := make([]byte, 1)
-	c.add(func() error { return roundTrip(conn, b) }, false)
-	s, err := c.measure(ctx, t, d, c.ops)
-	c.stop(func() { conn.Close() })
+	c.Add(func() error { return measure.RoundTrip(conn, b) }, false)
+	s, err := count(ctx, c, t, d, c.Ops)
+	c.Stop(func() { conn.Close() })
 	conn.Close()
-	if !waitFor(served) {
-		f.add(errors.New("the echo server did not see the end of the connection"))
+	if !measure.WaitFor(served) {
+		f.Add(errors.New("the echo server did not see the end of the connection"))
 	}
 	if err != nil {
 		return Sample{}, err
 	}
-	s.P50, s.P99 = c.latency().quantile(.50), c.latency().quantile(.99)
+	s.P50, s.P99 = c.Latency().Quantile(.50), c.Latency().Quantile(.99)
 	s.Value = s.perSecond()
-	f.fill(&s)
+	s.fill(&f)
 	return s, nil
 }

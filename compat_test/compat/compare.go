@@ -74,13 +74,17 @@ func (c *comparison) prepare(ctx context.Context) (err error) {
 	if c.shadow, err = c.tools.shadow(filepath.Join(c.dir, "goroot")); err != nil {
 		return err
 	}
-	if c.over, err = newOverlay(ctx, c.tools, c.shadow, c.dir); err != nil {
+	var flags []string
+	if c.race {
+		flags = []string{"-race"}
+	}
+	if c.over, err = newOverlay(ctx, c.tools, c.shadow, c.dir, flags...); err != nil {
 		return err
 	}
 	if c.overlayPath, err = c.over.write("overlay.json"); err != nil {
 		return err
 	}
-	build := []string{"build", "-overlay", c.overlayPath, laidUnder + replacement}
+	build := slices.Concat([]string{"build", "-overlay", c.overlayPath}, flags, []string{laidUnder + replacement})
 	if _, err := goCommand(ctx, c.shadow.src(), c.shadow.environ(), build...); err != nil {
 		return fmt.Errorf("fastnet does not build: %w", err)
 	}

@@ -230,8 +230,8 @@ func (p *ported) compile(ctx context.Context) (removed []string, overlayPath str
 		if overlayPath, err = p.over.write("overlay-net.json"); err != nil {
 			return nil, "", err
 		}
-		cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-gcflags=-e", sameStorage,
-			"-overlay", overlayPath, "-o", os.DevNull, portedPath)
+		args := append([]string{"test", "-c", "-vet=off", "-gcflags=-e", sameStorage, "-overlay", overlayPath, "-o", os.DevNull}, p.over.flags...)
+		cmd := exec.CommandContext(ctx, "go", append(args, portedPath)...)
 		cmd.Dir = p.tools.src()
 		cmd.Env = append(os.Environ(), p.tools.environ()...)
 		out, failure := cmd.CombinedOutput()

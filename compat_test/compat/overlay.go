@@ -29,18 +29,20 @@ const (
 type overlay struct {
 	Replace map[string]string
 	dir     string
+	flags   []string // of each build with it
 }
 
 // newOverlay lays the replacement into the shadow of t and returns the overlay
 // in which the standard library, but for what the replacement itself is made of,
 // imports the replacement instead of net.
-func newOverlay(ctx context.Context, t, shadow toolchain, dir string) (*overlay, error) {
-	o := &overlay{Replace: make(map[string]string), dir: dir}
-	below, err := o.layReplacement(ctx, shadow)
+// flags are those of the build: the race detector's selects files.
+func newOverlay(ctx context.Context, t, shadow toolchain, dir string, flags ...string) (*overlay, error) {
+	o := &overlay{Replace: make(map[string]string), dir: dir, flags: flags}
+	below, err := o.layReplacement(ctx, shadow, flags)
 	if err != nil {
 		return nil, err
 	}
-	std, err := t.list(ctx, "std")
+	std, err := t.list(ctx, append(slices.Clone(flags), "std")...)
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +72,8 @@ func newOverlay(ctx context.Context, t, shadow toolchain, dir string) (*overlay,
 // layReplacement lays the replacement and its dependencies into t's GOROOT. It
 // returns the packages of the standard library that they are made of, which
 // must keep the real package net.
-func (o *overlay) layReplacement(ctx context.Context, t toolchain) (below map[string]bool, err error) {
-	deps, err := list(ctx, "", nil, "-deps", replacement)
+func (o *overlay) layReplacement(ctx context.Context, t toolchain, flags []string) (below map[string]bool, err error) {
+	deps, err := list(ctx, "", nil, append(slices.Clone(flags), "-deps", replacement)...)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +153,7 @@ func (o *overlay) write(name string) (path string, err error) {
 
 // with returns a copy of o, to be added to.
 func (o *overlay) with(dir string) *overlay {
-	return &overlay{Replace: maps.Clone(o.Replace), dir: dir}
+	return &overlay{Replace: maps.Clone(o.Replace), dir: dir, flags: o.flags}
 }
 
 // replaceImports replaces import paths in a Go file, and nothing else: all other

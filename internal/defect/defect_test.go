@@ -58,7 +58,7 @@ func TestEachDefectIsPlantedOnceAndListed(t *testing.T) {
 	values := make(map[string]bool)
 	for name, value := range names(t) {
 		require.Equal(t, 1, strings.Count(source.String(), "defect.On(defect."+name+")"), "the places of defect.%s", name)
-		require.Equal(t, 1, strings.Count(string(list), "{"+name+", "), "%s in plant/list.go", name)
+		require.Equal(t, 1, strings.Count(string(list), "{defect."+name+", "), "%s in plant/list.go", name)
 		require.False(t, values[value], "%s is the name of two", value)
 		values[value] = true
 	}

@@ -51,6 +51,23 @@ func TestFlowsComeAndGo(t *testing.T) {
 	require.EqualValues(t, xdpPass, s.run(frame))
 }
 
+// A connection that the kernel had before its port was taken stays the kernel's, and
+// only that.
+func TestExceptedFlowsPass(t *testing.T) {
+	s := newSteering(t, true)
+	theirs := ip4{src: remote4, dst: shared4, protocol: 6}.frame(transport(1, 443))
+	other := ip4{src: remote4, dst: shared4, protocol: 6}.frame(transport(2, 443))
+	w := Flow{6, netip.AddrPortFrom(shared4, 443), netip.AddrPortFrom(remote4, 1)}
+	require.EqualValues(t, xdpToSocket, s.run(theirs))
+	require.NoError(t, s.filter.ExceptFlow(w))
+	require.NoError(t, s.filter.ExceptFlow(w))
+	require.EqualValues(t, xdpPass, s.run(theirs))
+	require.EqualValues(t, xdpToSocket, s.run(other))
+	require.NoError(t, s.filter.RemoveFlow(w))
+	require.NoError(t, s.filter.RemoveFlow(w))
+	require.EqualValues(t, xdpToSocket, s.run(theirs))
+}
+
 func TestAddressesThatStayAreServedThroughout(t *testing.T) {
 	s := newSteering(t, true)
 	done := make(chan error)

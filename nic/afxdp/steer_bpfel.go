@@ -62,6 +62,7 @@ const (
 	steerMapAddresses  = "addresses"
 	steerMapBoundPorts = "bound_ports"
 	steerMapCounters   = "counters"
+	steerMapExceptions = "exceptions"
 	steerMapFlows      = "flows"
 	steerMapFragments  = "fragments"
 	steerMapPortBits   = "port_bits"
@@ -123,6 +124,7 @@ type steerMapSpecs struct {
 	Addresses  *ebpf.MapSpec `ebpf:"addresses"`
 	BoundPorts *ebpf.MapSpec `ebpf:"bound_ports"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Exceptions *ebpf.MapSpec `ebpf:"exceptions"`
 	Flows      *ebpf.MapSpec `ebpf:"flows"`
 	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
 	PortBits   *ebpf.MapSpec `ebpf:"port_bits"`
@@ -160,6 +162,7 @@ type steerMaps struct {
 	Addresses  *ebpf.Map `ebpf:"addresses"`
 	BoundPorts *ebpf.Map `ebpf:"bound_ports"`
 	Counters   *ebpf.Map `ebpf:"counters"`
+	Exceptions *ebpf.Map `ebpf:"exceptions"`
 	Flows      *ebpf.Map `ebpf:"flows"`
 	Fragments  *ebpf.Map `ebpf:"fragments"`
 	PortBits   *ebpf.Map `ebpf:"port_bits"`
@@ -171,6 +174,7 @@ func (m *steerMaps) Close() error {
 		m.Addresses,
 		m.BoundPorts,
 		m.Counters,
+		m.Exceptions,
 		m.Flows,
 		m.Fragments,
 		m.PortBits,

@@ -23,6 +23,8 @@
 // recovery), 6298 (retransmission timer), 7323 (window scale, timestamps,
 // PAWS), 2018 and 2883 (SACK, D-SACK), 3042 (limited transmit), 6928 (initial
 // window), 5961 (blind attacks), 5927 (ICMP), 6191 and 1337 (TIME-WAIT), 6528
-// (initial sequence numbers). Not there: ECN, RACK-TLP, urgent data as
-// anything but data in line, TCP Fast Open, TCP-AO.
+// (initial sequence numbers), 4987 (half-open connections: Request, Cookies). The
+// buffers size themselves by what the reader takes (Conn.Rightsize) and by the
+// congestion window, and a Memory bounds what all connections hold. Not there:
+// ECN, RACK-TLP, urgent data as anything but data in line, TCP Fast Open, TCP-AO.
 package tcp

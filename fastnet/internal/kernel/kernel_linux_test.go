@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -357,6 +358,54 @@ func FuzzAttributes(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, v := range attributes(b) {
 			require.LessOrEqual(t, len(v), len(b))
+		}
+	})
+}
+
+// The kernel's connections on a port, over both families by a dual-stack socket, in
+// each state.
+func TestTheKernelsConnectionsAreListed(t *testing.T) {
+	newLab(t)
+	l, err := net.Listen("tcp", ":7000")
+	require.NoError(t, err)
+	defer l.Close()
+	want := map[netip.AddrPort]bool{}
+	for _, at := range []string{"10.9.0.1:7000", "[fd09::1]:7000"} {
+		c, err := net.Dial("tcp", at)
+		require.NoError(t, err)
+		defer c.Close()
+		want[c.LocalAddr().(*net.TCPAddr).AddrPort()] = true
+	}
+	gone, err := net.Dial("tcp", "10.9.0.1:7000")
+	require.NoError(t, err)
+	require.NoError(t, gone.Close())
+	for range 3 {
+		c, err := l.Accept()
+		require.NoError(t, err)
+		defer c.Close()
+	}
+	list := func(port uint16) map[netip.AddrPort]bool {
+		got := map[netip.AddrPort]bool{}
+		require.NoError(t, TCPFlows(port, func(local, remote netip.AddrPort) {
+			require.Equal(t, port, local.Port())
+			got[remote] = true
+		}))
+		return got
+	}
+	got := list(7000)
+	require.Len(t, got, 3, "with one in CLOSE-WAIT")
+	for a := range want {
+		require.True(t, got[a], "%v in %v", a, got)
+	}
+	require.Empty(t, list(7001))
+}
+
+func FuzzParseDiag(f *testing.F) {
+	f.Add(make([]byte, 72))
+	f.Add([]byte{2})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if l, r, ok := parseDiag(b); ok {
+			require.True(t, l.IsValid() && r.IsValid())
 		}
 	})
 }

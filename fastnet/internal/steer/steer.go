@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fastnet-go/fastnet/nic/afxdp"
 )
@@ -20,6 +21,12 @@ type Filter interface {
 	RemovePort(afxdp.Port) error
 	AddFlow(afxdp.Flow) error
 	RemoveFlow(afxdp.Flow) error
+}
+
+// Excepter is a Filter that can leave the packets of a single connection to the
+// kernel although their port is taken. RemoveFlow ends that.
+type Excepter interface {
+	ExceptFlow(afxdp.Flow) error
 }
 
 // Protocol numbers of a Port or Flow.
@@ -34,6 +41,8 @@ type Stack interface {
 	HasTCPFlow(local, remote netip.AddrPort) bool
 	// TCPFlows visits the connections with a local port.
 	TCPFlows(port uint16, visit func(local, remote netip.AddrPort))
+	// HoldResets keeps the stack from resetting what it does not know.
+	HoldResets(time.Duration)
 }
 
 // Steering tells a Filter what to take. All methods may be called from any
@@ -53,14 +62,18 @@ type Steering struct {
 	ports   map[afxdp.Port]int      // listeners
 	linger  map[afxdp.Port]struct{} // closed, but with connections that have no entry
 	closing bool                    // all will end at once
-	entries atomic.Int64            // len(flows), for Ended
+
+	kernels  func(port uint16) []afxdp.Flow // under calls; see New
+	excepted map[afxdp.Flow]struct{}        // under calls: the kernel's connections on ports of ours
+	entries  atomic.Int64                   // len(flows), for Ended
 }
 
-// New returns a Steering that tells filter, which may be nil until SetFilter. Close
-// ends its goroutine.
-func New(filter Filter, stack Stack) *Steering {
+// New returns a Steering that tells filter, which may be nil until SetFilter.
+// kernels, if not nil, lists the connections that the kernel has on a port, and on
+// an address that the filter takes. Close ends the Steering's goroutine.
+func New(filter Filter, stack Stack, kernels func(port uint16) []afxdp.Flow) *Steering {
 	s := &Steering{
-		stack: stack, filter: filter,
+		stack: stack, filter: filter, kernels: kernels, excepted: make(map[afxdp.Flow]struct{}),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), idle: make(chan struct{}),
 		flows: make(map[afxdp.Flow]int), ended: make(map[afxdp.Flow]struct{}),
 		ports: make(map[afxdp.Port]int), linger: make(map[afxdp.Port]struct{}),
@@ -79,12 +92,13 @@ func (s *Steering) SetFilter(f Filter) error {
 		open = append(open, p)
 	}
 	s.mu.Unlock()
+	s.filter = f
 	for _, p := range open {
-		if err := f.AddPort(p); err != nil {
+		if err := s.addPort(p); err != nil {
+			s.filter = nil
 			return err
 		}
 	}
-	s.filter = f
 	return nil
 }
 
@@ -114,7 +128,7 @@ func (s *Steering) OpenPort(p afxdp.Port) error {
 	if !first || s.filter == nil {
 		return nil
 	}
-	if err := s.filter.AddPort(p); err != nil {
+	if err := s.addPort(p); err != nil {
 		s.mu.Lock()
 		s.drop(p)
 		s.mu.Unlock()
@@ -170,6 +184,11 @@ func (s *Steering) giveBack(p afxdp.Port) {
 	delete(s.linger, p)
 	s.mu.Unlock()
 	s.filter.RemovePort(p)
+	for f := range s.excepted {
+		if f.Local.Port() == p.Port {
+			s.unexcept(f)
+		}
+	}
 }
 
 // pin gives each connection of a port an entry of its own. It reports whether all
@@ -284,10 +303,15 @@ func (s *Steering) look(f afxdp.Flow) {
 
 func (s *Steering) run() {
 	defer close(s.idle)
+	look := time.NewTicker(exceptionTime)
+	defer look.Stop()
 	for {
 		select {
 		case <-s.done:
 			return
+		case <-look.C:
+			s.settleExceptions()
+			continue
 		case <-s.wake:
 		}
 		s.mu.Lock()

@@ -14,17 +14,21 @@ import (
 
 // fake is a filter and a stack.
 type fake struct {
-	mu    sync.Mutex
-	ports map[afxdp.Port]bool
-	flows map[afxdp.Flow]bool
-	room  int // for flows
-	alive map[afxdp.Flow]bool
-	log   []string
-	block chan struct{} // if not nil, AddFlow and RemoveFlow wait for it
+	mu     sync.Mutex
+	ports  map[afxdp.Port]bool
+	flows  map[afxdp.Flow]bool
+	room   int // for flows
+	alive  map[afxdp.Flow]bool
+	log    []string
+	except map[afxdp.Flow]bool
+	theirs []afxdp.Flow  // the kernel's
+	late   []afxdp.Flow  // and those that it gets while the port is added
+	held   bool          // resets
+	block  chan struct{} // if not nil, AddFlow and RemoveFlow wait for it
 }
 
 func newFake() *fake {
-	return &fake{ports: map[afxdp.Port]bool{}, flows: map[afxdp.Flow]bool{}, alive: map[afxdp.Flow]bool{}, room: 100}
+	return &fake{ports: map[afxdp.Port]bool{}, flows: map[afxdp.Flow]bool{}, alive: map[afxdp.Flow]bool{}, except: map[afxdp.Flow]bool{}, room: 100}
 }
 
 func (f *fake) change(what string, fn func()) error {
@@ -39,7 +43,7 @@ func (f *fake) change(what string, fn func()) error {
 }
 
 func (f *fake) AddPort(p afxdp.Port) error {
-	return f.change("+port", func() { f.ports[p] = true })
+	return f.change("+port", func() { f.ports[p] = true; f.theirs = append(f.theirs, f.late...) })
 }
 func (f *fake) RemovePort(p afxdp.Port) error {
 	return f.change("-port", func() { delete(f.ports, p) })
@@ -55,7 +59,22 @@ func (f *fake) AddFlow(w afxdp.Flow) (err error) {
 	return err
 }
 func (f *fake) RemoveFlow(w afxdp.Flow) error {
-	return f.change("-flow", func() { delete(f.flows, w) })
+	return f.change("-flow", func() { delete(f.flows, w); delete(f.except, w) })
+}
+func (f *fake) ExceptFlow(w afxdp.Flow) error {
+	return f.change("except", func() { f.except[w] = true })
+}
+func (f *fake) HoldResets(time.Duration) { f.held = true }
+
+func (f *fake) kernels(port uint16) (all []afxdp.Flow) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range f.theirs {
+		if w.Local.Port() == port {
+			all = append(all, w)
+		}
+	}
+	return all
 }
 
 func (f *fake) HasTCPFlow(l, r netip.AddrPort) bool {
@@ -111,7 +130,7 @@ var (
 
 func start(t *testing.T) (*Steering, *fake) {
 	f := newFake()
-	s := New(f, f)
+	s := New(f, f, f.kernels)
 	t.Cleanup(s.Close)
 	return s, f
 }
@@ -246,11 +265,29 @@ func TestEndedNeverWaits(t *testing.T) {
 
 func TestPortsOpenBeforeTheFilterIsThere(t *testing.T) {
 	f := newFake()
-	s := New(nil, f)
+	s := New(nil, f, nil)
 	defer s.Close()
 	require.NoError(t, s.OpenPort(web))
 	require.ErrorIs(t, s.Hold(dial), errNoFilter)
 	require.NoError(t, s.SetFilter(f))
 	require.Equal(t, 1, f.open())
 	require.NoError(t, s.Hold(dial))
+}
+
+// Connections that the kernel has on a port stay its own, those too that it makes
+// as the port is added, until they end or the port is given back.
+func TestTheKernelsConnectionsStayItsOwn(t *testing.T) {
+	s, f := start(t)
+	f.theirs, f.late = []afxdp.Flow{one, dial}, []afxdp.Flow{two}
+	require.NoError(t, s.OpenPort(web))
+	require.Equal(t, []string{"except", "+port", "except"}, f.log)
+	require.Equal(t, map[afxdp.Flow]bool{one: true, two: true}, f.except)
+	require.True(t, f.held)
+	f.mu.Lock()
+	f.theirs = []afxdp.Flow{two}
+	f.mu.Unlock()
+	s.settleExceptions()
+	require.Equal(t, map[afxdp.Flow]bool{two: true}, f.except)
+	s.ClosePort(web, func() {})
+	require.Empty(t, f.except)
 }

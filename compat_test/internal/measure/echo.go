@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"fmt"
@@ -6,15 +6,15 @@ import (
 	"net"
 )
 
-// serveEcho accepts one connection on l and sends back what it receives until
+// ServeEcho accepts one connection on l and sends back what it receives until
 // its end. The channel returned is closed when it is done.
-func serveEcho(l net.Listener, f *faults) <-chan struct{} {
+func ServeEcho(l net.Listener, f *Faults) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		c, err := l.Accept()
 		if err != nil {
-			f.add(fmt.Errorf("accept: %w", err))
+			f.Add(fmt.Errorf("accept: %w", err))
 			return
 		}
 		defer c.Close()
@@ -23,7 +23,7 @@ func serveEcho(l net.Listener, f *faults) <-chan struct{} {
 			n, err := c.Read(buf)
 			if n > 0 {
 				if _, err := c.Write(buf[:n]); err != nil {
-					f.add(fmt.Errorf("echo: %w", err))
+					f.Add(fmt.Errorf("echo: %w", err))
 					return
 				}
 			}
@@ -31,7 +31,7 @@ func serveEcho(l net.Listener, f *faults) <-chan struct{} {
 				return
 			}
 			if err != nil {
-				f.add(fmt.Errorf("echo: %w", err))
+				f.Add(fmt.Errorf("echo: %w", err))
 				return
 			}
 		}
@@ -39,8 +39,8 @@ func serveEcho(l net.Listener, f *faults) <-chan struct{} {
 	return done
 }
 
-// roundTrip sends the byte in b and waits for its echo.
-func roundTrip(c net.Conn, b []byte) error {
+// RoundTrip sends the byte in b and waits for its echo.
+func RoundTrip(c net.Conn, b []byte) error {
 	sent := b[0]
 	if _, err := c.Write(b); err != nil {
 		return err

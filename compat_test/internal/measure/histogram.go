@@ -1,15 +1,15 @@
-package main
+package measure
 
 import (
 	"math/bits"
 	"time"
 )
 
-// A histogram counts durations in buckets whose width grows with the value,
+// A Histogram counts durations in buckets whose width grows with the value,
 // subBuckets to each power of two, so that a quantile is right to 1.6% and
 // recording neither allocates nor keeps the values. Not safe for concurrent
 // use: each worker has its own.
-type histogram struct {
+type Histogram struct {
 	counts [(64 - subBucketBits) << subBucketBits]uint64
 	total  uint64
 }
@@ -19,21 +19,23 @@ const (
 	subBuckets    = 1 << subBucketBits
 )
 
-func (h *histogram) record(d time.Duration) {
+// Record counts one duration; a negative one as 0.
+func (h *Histogram) Record(d time.Duration) {
 	h.counts[bucketOf(uint64(max(d, 0)))]++
 	h.total++
 }
 
-func (h *histogram) add(o *histogram) {
+// Add counts what o has counted.
+func (h *Histogram) Add(o *Histogram) {
 	for i, n := range o.counts {
 		h.counts[i] += n
 	}
 	h.total += o.total
 }
 
-// quantile returns the value that the share q (0 to 1) of the recorded ones
+// Quantile returns the value that the share q (0 to 1) of the recorded ones
 // does not exceed, or 0 when none was recorded.
-func (h *histogram) quantile(q float64) time.Duration {
+func (h *Histogram) Quantile(q float64) time.Duration {
 	if h.total == 0 {
 		return 0
 	}

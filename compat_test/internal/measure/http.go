@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"bytes"
@@ -16,15 +16,19 @@ import (
 // knows the one response: net/http's client would cost more than the stacks
 // that are compared.
 var (
-	getKeepAlive = []byte("GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
-	getClose     = []byte("GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+	// GetKeepAlive is a request on a connection that stays, GetClose the last.
+	GetKeepAlive = []byte("GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
+	GetClose     = []byte("GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
 	statusOK     = []byte("HTTP/1.1 200 OK\r\n")
 	body         = []byte("Hello, World!")
 	bodyAtEnd    = []byte("\r\n\r\nHello, World!")
 )
 
-// readResponse reads exactly one response into buf, which limits its size.
-func readResponse(r io.Reader, buf []byte) error {
+// ResponseSize is more than the one response takes.
+const ResponseSize = 4096
+
+// ReadResponse reads exactly one response into buf, which limits its size.
+func ReadResponse(r io.Reader, buf []byte) error {
 	n := 0
 	for n < len(buf) {
 		k, err := r.Read(buf[n:])
@@ -45,9 +49,9 @@ func readResponse(r io.Reader, buf []byte) error {
 	return fmt.Errorf("not the expected response: %.60q", buf[:n])
 }
 
-// serveHTTP answers on l until the function returned is called. What net/http
+// ServeHTTP answers on l until the function returned is called. What net/http
 // would log counts as a fault.
-func serveHTTP(l net.Listener, f *faults) (stop func()) {
+func ServeHTTP(l net.Listener, f *Faults) (stop func()) {
 	var stopped atomic.Bool
 	srv := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -55,7 +59,7 @@ func serveHTTP(l net.Listener, f *faults) (stop func()) {
 		}),
 		ErrorLog: log.New(logged(func(line string) {
 			if !stopped.Load() {
-				f.add(errors.New(line))
+				f.Add(errors.New(line))
 			}
 		}), "", 0),
 	}
@@ -63,7 +67,7 @@ func serveHTTP(l net.Listener, f *faults) (stop func()) {
 	go func() {
 		defer close(done)
 		if err := srv.Serve(l); !stopped.Load() {
-			f.add(fmt.Errorf("http server: %w", err))
+			f.Add(fmt.Errorf("http server: %w", err))
 		}
 	}()
 	return func() {
@@ -71,8 +75,8 @@ func serveHTTP(l net.Listener, f *faults) (stop func()) {
 		srv.Close()
 		select {
 		case <-done:
-		case <-time.After(hangTime):
-			f.add(errors.New("http server: Accept still blocked after Close"))
+		case <-time.After(HangTime):
+			f.Add(errors.New("http server: Accept still blocked after Close"))
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"bufio"
@@ -8,16 +8,17 @@ import (
 	"strings"
 )
 
-// machine is where a run was made: without it the numbers mean nothing.
-type machine struct {
+// Machine is where a run was made: without it the numbers mean nothing.
+type Machine struct {
 	Go         string
 	System     string
 	GOMAXPROCS int
 	CPU        string
 }
 
-func thisMachine() machine {
-	return machine{
+// ThisMachine is the one that this runs on.
+func ThisMachine() Machine {
+	return Machine{
 		Go:         runtime.Version(),
 		System:     runtime.GOOS + "/" + runtime.GOARCH,
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
@@ -25,7 +26,7 @@ func thisMachine() machine {
 	}
 }
 
-func (m machine) String() string {
+func (m Machine) String() string {
 	return fmt.Sprintf("%s %s, GOMAXPROCS %d, %s", m.Go, m.System, m.GOMAXPROCS, m.CPU)
 }
 

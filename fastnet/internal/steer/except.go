@@ -1,0 +1,77 @@
+package steer
+
+import (
+	"time"
+
+	"github.com/fastnet-go/fastnet/nic/afxdp"
+)
+
+// A port may have connections of the kernel's as the filter begins to take it: its
+// own listener on the port was there first, or the process served by the kernel
+// until it got the interface. They stay the kernel's.
+
+// exceptionTime is how often it is looked whether they have ended.
+const exceptionTime = 2 * time.Second
+
+// strangerTime is for how long the stack does not reset what it does not know on a
+// new port: a connection that the kernel makes while the port is added is seen
+// at the second look, and what its peer sent in between is sent again.
+const strangerTime = 2 * time.Second
+
+// addPort makes the filter take a port but for the kernel's connections there.
+// calls is held.
+func (s *Steering) addPort(p afxdp.Port) error {
+	if p.Protocol == TCP {
+		s.stack.HoldResets(strangerTime)
+		s.except(p.Port)
+		defer s.except(p.Port)
+	}
+	return s.filter.AddPort(p)
+}
+
+// except leaves the kernel's connections on a port to it. calls is held.
+func (s *Steering) except(port uint16) {
+	x, ok := s.filter.(Excepter)
+	if !ok || s.kernels == nil {
+		return
+	}
+	for _, f := range s.kernels(port) {
+		if _, there := s.excepted[f]; !there && x.ExceptFlow(f) == nil {
+			s.excepted[f] = struct{}{}
+		}
+	}
+}
+
+// unexcept ends an exception, unless the stack has the tuple itself by now. calls
+// is held.
+func (s *Steering) unexcept(f afxdp.Flow) {
+	delete(s.excepted, f)
+	s.mu.Lock()
+	_, ours := s.flows[f]
+	s.mu.Unlock()
+	if !ours {
+		s.filter.RemoveFlow(f)
+	}
+}
+
+// settleExceptions ends those of connections that the kernel has no more.
+func (s *Steering) settleExceptions() {
+	s.calls.Lock()
+	defer s.calls.Unlock()
+	if len(s.excepted) == 0 {
+		return
+	}
+	alive := make(map[uint16]map[afxdp.Flow]bool)
+	for f := range s.excepted {
+		port := f.Local.Port()
+		if alive[port] == nil {
+			alive[port] = make(map[afxdp.Flow]bool)
+			for _, k := range s.kernels(port) {
+				alive[port][k] = true
+			}
+		}
+		if !alive[port][f] {
+			s.unexcept(f)
+		}
+	}
+}

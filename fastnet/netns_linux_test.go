@@ -28,6 +28,11 @@ func newNetns(t *testing.T) netns {
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		t.Skipf("no TAP interfaces here: %v", err)
 	}
+	// Package net finds out once whether IPv4 can be had by IPv6 sockets, and must
+	// not find out in here, where the loopback interface is down.
+	l, err := net.Listen("tcp", ":0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
 	var ns netns
 	made := make(chan error)
 	go func() {

@@ -59,8 +59,8 @@ const (
 	oobHops                          // IPV6_RECVHOPLIMIT
 )
 
-// observe runs a Control function on c and notes what it sets. The error is
-// errShadow if all of that is the stack's too.
+// observe runs a Control function on c and notes what it sets. The error names what
+// the stack does not have.
 func (o *socketOptions) observe(c syscall.RawConn, control func() error) error {
 	before, err := snapshot(c)
 	if err != nil {
@@ -73,10 +73,30 @@ func (o *socketOptions) observe(c syscall.RawConn, control func() error) error {
 	if err != nil {
 		return fmt.Errorf("fastnet: Control has closed the descriptor: %w", err)
 	}
-	if err := o.changed(before, after); err != nil {
+	return o.changed(before, after)
+}
+
+// onShadow is observe on a shadow, which it ends with errShadow.
+func (o *socketOptions) onShadow(c syscall.RawConn, control func() error) error {
+	if err := o.observe(c, control); err != nil {
 		return err
 	}
 	return errShadow
+}
+
+// observed is lc for the kernel's part of a socket that is in both places. Its
+// Control is called for that one, once, and o is what it has set.
+func (lc *ListenConfig) observed(o *socketOptions) *ListenConfig {
+	if lc.Control == nil || defect.On(defect.ControlNotCalled) {
+		return lc
+	}
+	c := *lc
+	c.Control = func(network, address string, raw syscall.RawConn) error {
+		*o = socketOptions{}
+		return o.observe(raw, func() error { return lc.Control(network, address, raw) })
+	}
+	c.SetMultipathTCP(false) // such a socket does not tell all options
+	return &c
 }
 
 // errOption is why an option that a Control function has set is refused.
@@ -91,7 +111,7 @@ func (lc *ListenConfig) controlListener(ctx context.Context, network string, lad
 		return o, nil
 	}
 	shadow := net.ListenConfig{Control: func(network, address string, c syscall.RawConn) error {
-		return o.observe(c, func() error { return lc.Control(network, address, c) })
+		return o.onShadow(c, func() error { return lc.Control(network, address, c) })
 	}}
 	shadow.SetMultipathTCP(false) // it would try twice
 	if _, ok := laddr.(*TCPAddr); ok {
@@ -107,7 +127,7 @@ func (d *Dialer) controlDial(ctx context.Context, network string, laddr, raddr A
 		return o, nil
 	}
 	shadow := net.Dialer{LocalAddr: laddr, ControlContext: func(ctx context.Context, network, address string, c syscall.RawConn) error {
-		return o.observe(c, func() error {
+		return o.onShadow(c, func() error {
 			if d.ControlContext != nil {
 				return d.ControlContext(ctx, network, address, c)
 			}

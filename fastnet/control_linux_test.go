@@ -3,6 +3,9 @@ package fastnet
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/fastnet-go/fastnet/nic/wire"
 	"github.com/fastnet-go/fastnet/stack"
 )
 
@@ -162,4 +166,49 @@ func TestBindingToADeviceIsRefused(t *testing.T) {
 	}}
 	_, err = n.ListenWith(t.Context(), &lc, "tcp", "127.0.0.1:0")
 	require.ErrorIs(t, err, errors.ErrUnsupported)
+}
+
+// TestControlIsCalledOnceForAListenerInBothPlaces: for the kernel's half, and what it
+// sets is the stack's as well.
+func TestControlIsCalledOnceForAListenerInBothPlaces(t *testing.T) {
+	w, err := wire.New(wire.Config{})
+	require.NoError(t, err)
+	defer w.Port(0).Close()
+	n, err := New(Config{Device: w.Port(0), Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}, Loopback: LoopbackKernel})
+	require.NoError(t, err)
+	defer n.Close()
+	calls := 0
+	control := func(network, address string, c syscall.RawConn) error {
+		calls++
+		return errors.Join(sets(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)(network, address, c), sets(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)(network, address, c),
+			sets(unix.IPPROTO_IP, unix.IP_TOS, 0x28)(network, address, c))
+	}
+	lc := ListenConfig{Control: control}
+	lc.SetMultipathTCP(true)
+	l, err := n.ListenWith(t.Context(), &lc, "tcp", ":0")
+	require.NoError(t, err)
+	defer l.Close()
+	require.Equal(t, 1, calls)
+	require.True(t, l.(*TCPListener).set.reusePort)
+	require.Equal(t, uint8(0x28), l.(*TCPListener).set.tos)
+
+	// The port is shared in both places.
+	twin, err := n.ListenWith(t.Context(), &lc, "tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer twin.Close()
+	require.Equal(t, 2, calls)
+	_, err = n.Listen("tcp", l.Addr().String())
+	require.ErrorIs(t, err, syscall.EADDRINUSE)
+	c, err := n.Dial("tcp", net.JoinHostPort("127.0.0.1", fmt.Sprint(l.Addr().(*TCPAddr).Port)))
+	require.NoError(t, err)
+	defer c.Close()
+
+	// What one half does not take is an error of both.
+	lc.Control = sets(unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
+	_, err = n.ListenWith(t.Context(), &lc, "tcp", ":0")
+	require.ErrorContains(t, err, "Control has set SO_OOBINLINE")
+	no := errors.New("no")
+	lc.Control = func(string, string, syscall.RawConn) error { return no }
+	_, err = n.ListenWith(t.Context(), &lc, "tcp", ":0")
+	require.EqualError(t, err, "listen tcp :0: no")
 }

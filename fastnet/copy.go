@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/fastnet-go/fastnet/internal/defect"
+	"github.com/fastnet-go/fastnet/stack"
 )
 
 // copyBufferSize is one super-segment's worth of payload.
@@ -22,7 +23,8 @@ type (
 	readerOnly struct{ io.Reader }
 )
 
-// ReadFrom sends what it reads from r, until io.EOF.
+// ReadFrom sends what it reads from r, until io.EOF. On a connection of the stack's r
+// reads into the send buffer itself.
 func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 	if !c.ok() {
 		return 0, syscall.EINVAL
@@ -33,10 +35,14 @@ func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 	if defect.On(defect.ReadFromDropsTheRest) {
 		r = io.LimitReader(r, copyBufferSize-1)
 	}
-	buf := copyBuffers.Get().(*[copyBufferSize]byte)
-	n, err := io.CopyBuffer(writerOnly{c}, r, buf[:])
-	copyBuffers.Put(buf)
-	if err != nil && err != io.EOF {
+	limited, _ := r.(*io.LimitedReader) // of one with a length, such as a file of net/http's, as much is expected
+	n, readErr, err := c.stack.Fill(r, limited != nil && limited.N > stack.SmallRead)
+	if err != nil {
+		err = c.opError("write", "write", err)
+	} else if readErr != io.EOF {
+		err = readErr
+	}
+	if err != nil {
 		err = c.opError("readfrom", "read", err)
 	}
 	return n, err

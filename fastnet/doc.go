@@ -35,8 +35,8 @@
 // stack's fails with ENOTSUP, for there is no descriptor; SyscallConn sets options
 // and, of a TCPConn, reads and writes, on Linux. A Control function
 // gets a socket of the kernel's to set options on, which then are the stack's
-// socket's (see ListenConfig); the kernel's is never bound. A listener that
-// listens in both places has its Control called for each.
+// socket's (see ListenConfig): one that is never bound, or the kernel's half of a
+// listener that listens in both places.
 //
 // Loopback addresses follow Config.Loopback. On a TAP device they are the
 // kernel's unless configured otherwise: 127.0.0.1 and ::1 reach the other

@@ -5,6 +5,7 @@ package fastnet
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // bindings are the ways to listen, with the server's addresses of each family.
@@ -194,6 +196,53 @@ var bindSituations = []situation{
 			w.dial(t.Context(), d, network, ":1234")
 		}
 		return told
+	}},
+	{"one of a SO_REUSEPORT group closes while connections wait", func(t *testing.T, w *world) []any {
+		// Its own are reset, those of the others are not, and new ones go to the
+		// others (tcp_migrate_req of ip-sysctl is off by default).
+		lc := &net.ListenConfig{Control: sets(syscall.SOL_SOCKET, unix.SO_REUSEPORT, 1)}
+		stays, err := w.listenWith(t.Context(), lc, "tcp", w.server(0))
+		require.NoError(t, err)
+		defer stays.Close()
+		closes, err := w.listenWith(t.Context(), lc, "tcp", stays.Addr().String())
+		require.NoError(t, err)
+		var conns []net.Conn
+		dial := func() {
+			c, err := w.dial(t.Context(), new(net.Dialer), "tcp", stays.Addr().String())
+			require.NoError(t, err)
+			t.Cleanup(func() { c.Close() })
+			conns = append(conns, c)
+		}
+		for range 40 {
+			dial()
+		}
+		require.NoError(t, closes.Close())
+		for range 10 {
+			dial()
+		}
+		go func() {
+			for {
+				c, err := stays.Accept()
+				if err != nil {
+					return
+				}
+				c.Write([]byte("served"))
+				c.Close()
+			}
+		}()
+		resets := 0
+		var reset error
+		for i, c := range conns {
+			_, err := io.ReadFull(c, make([]byte, 6))
+			if err == nil {
+				continue
+			}
+			require.Less(t, i, 40)
+			require.ErrorIs(t, err, syscall.ECONNRESET)
+			resets++
+			reset = err
+		}
+		return list(0 < resets && resets < 40, reset)
 	}},
 	{"listen with a context that has ended", func(t *testing.T, w *world) []any {
 		ended, cancel := context.WithCancel(t.Context())

@@ -37,7 +37,9 @@ import (
 // tell afterwards has no effect, unnoticed: memberships of groups (use
 // ListenMulticastUDP), socket filters, TCP-MD5 keys.
 //
-// A listener that is both in the stack and in the kernel calls Control for each.
+// For a socket that is both in the stack and in the kernel Control is called once,
+// with the kernel's own, which is no shadow; what it sets is the stack's too, and the
+// kernel's uses no MPTCP then.
 // SetMultipathTCP is accepted and has no effect on sockets of the stack's.
 type ListenConfig net.ListenConfig
 
@@ -228,40 +230,48 @@ func (n *Network) listenTCP(ctx context.Context, lc *ListenConfig, network strin
 	if err != nil {
 		return nil, err
 	}
-	set, err := lc.controlListener(ctx, network, laddr)
-	if err != nil {
+	l := &TCPListener{net: network, family: f}
+	merged := n.kernelLoopback && local.Addr().IsUnspecified()
+	if n.shared != nil || merged {
+		lc = lc.observed(&l.set)
+	} else if l.set, err = lc.controlListener(ctx, network, laddr); err != nil {
 		return nil, err
 	}
-	l := &TCPListener{net: network, family: f, keepAlive: initialKeepAlive(lc.KeepAlive, lc.KeepAliveConfig)}
-	o := stack.ListenOptions{
-		Backlog: n.cfg.Backlog,
-		V6Only:  set.v6(v6only),
-		// On a shared interface the kernel says which addresses there are.
-		FreeBind: n.shared != nil,
-		TCP:      stack.TCPOptions{KeepAlive: l.keepAlive},
-	}
-	set.tcp(&o.TCP, lc.KeepAlive < 0 && !lc.KeepAliveConfig.Enable)
-	o.ReusePort, l.keepAlive, l.set = o.TCP.ReusePort, o.TCP.KeepAlive, set
-	open := func(a netip.AddrPort) (*stack.TCPListener, error) {
+	open := func(a netip.AddrPort) (*stack.TCPListener, error) { // after Control
+		o := stack.ListenOptions{
+			Backlog: n.cfg.Backlog,
+			V6Only:  l.set.v6(v6only),
+			// On a shared interface the kernel says which addresses there are.
+			FreeBind: n.shared != nil,
+			TCP:      stack.TCPOptions{KeepAlive: initialKeepAlive(lc.KeepAlive, lc.KeepAliveConfig)},
+		}
+		l.set.tcp(&o.TCP, lc.KeepAlive < 0 && !lc.KeepAliveConfig.Enable)
+		o.ReusePort, l.keepAlive = o.TCP.ReusePort, o.TCP.KeepAlive
 		s, err := n.host.ListenTCP(a, o)
 		return s, netError("bind", err)
 	}
-	if n.shared != nil {
-		if err := n.listenShared(ctx, lc, network, laddr, local, o.V6Only, l, open); err != nil {
+	switch {
+	case n.shared != nil:
+		if err := n.listenShared(ctx, lc, network, laddr, local, v6only, l, open); err != nil {
 			return nil, err
 		}
-	} else if n.kernelLoopback && local.Addr().IsUnspecified() {
+	case merged:
 		var k listener.Kernel[*net.TCPConn]
-		l.stack, k, err = listener.ListenBoth(local, open, func(port uint16) (listener.Kernel[*net.TCPConn], error) {
-			k, err := n.listenKernel(ctx, lc, network, &TCPAddr{IP: laddr.IP, Port: int(port), Zone: laddr.Zone})
-			return kernelListener{k}, err
-		})
+		l.stack, k, err = listener.ListenBoth(local, func() (listener.Kernel[*net.TCPConn], uint16, error) {
+			k, err := n.listenKernel(ctx, lc, network, laddr)
+			if err != nil {
+				return nil, 0, err
+			}
+			return kernelListener{k}, uint16(k.Addr().(*net.TCPAddr).Port), nil
+		}, open)
 		if err != nil {
 			return nil, err
 		}
 		l.merged = listener.Merge(l.stack, k)
-	} else if l.stack, err = open(local); err != nil {
-		return nil, err
+	default:
+		if l.stack, err = open(local); err != nil {
+			return nil, err
+		}
 	}
 	storeTCP(&l.laddr, f, l.stack.Addr())
 	return n.own(l)
@@ -294,28 +304,34 @@ func (n *Network) listenUDP(ctx context.Context, lc *ListenConfig, network strin
 	if err != nil {
 		return nil, err
 	}
-	set, err := lc.controlListener(ctx, network, laddr)
-	if err != nil {
+	var set socketOptions
+	var k *net.UDPConn // the kernel's, on an interface that it shares
+	if n.shared != nil {
+		lc = lc.observed(&set)
+		if n.cfg.XDP.Handover {
+			lc = reusingPort(lc)
+		}
+		c, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, laddr.String())
+		if err != nil {
+			return nil, inner(c, err)
+		}
+		k = c.(*net.UDPConn)
+	} else if set, err = lc.controlListener(ctx, network, laddr); err != nil {
 		return nil, err
 	}
 	v6only = set.v6(v6only)
-	o := stack.UDPOptions{V6Only: v6only}
+	o := stack.UDPOptions{V6Only: v6only, FreeBind: k != nil} // the kernel has just said that the address is there
 	if local.Addr().IsMulticast() {
 		local, o.ReuseAddr = groupBinding(local), true
 	}
 	if err := set.udp(n, f, &o); err != nil {
+		if k != nil {
+			k.Close()
+		}
 		return nil, err
 	}
-	if n.shared != nil {
-		if n.cfg.XDP.Handover {
-			lc = reusingPort(lc)
-		}
-		k, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, laddr.String())
-		if err != nil {
-			return nil, inner(k, err)
-		}
-		o.FreeBind = true // the kernel has just said that the address is there
-		s, u, err := n.shared.listenUDP(n, k.(*net.UDPConn), local, o)
+	if k != nil {
+		s, u, err := n.shared.listenUDP(n, k, local, o)
 		if err != nil {
 			return nil, err
 		}

@@ -251,6 +251,9 @@ func (n *Network) Close() error {
 	for l := range listeners {
 		l.Close()
 	}
+	if n.shared != nil {
+		n.shared.udp.close()
+	}
 	return n.release()
 }
 

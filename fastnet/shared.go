@@ -26,6 +26,7 @@ type shared struct {
 	live   atomic.Bool // the interface is ours: not another process's still
 
 	tcpPorts, udpPorts []uint16 // bound in advance, for dials
+	udp                openUDP
 
 	mu         sync.RWMutex
 	ways       map[netip.Addr]kernel.Way // answers of the kernel's, while they hold
@@ -109,7 +110,7 @@ func closeAll(cs ...interface{ Close() error }) {
 // listen opens a listener in the kernel, which says whether the port is free, then
 // one in the stack, and then has the filter take the port. unshare is to be called
 // as the listener closes.
-func (sh *shared) listen(local netip.AddrPort, v6only bool, open func(netip.AddrPort) (*stack.TCPListener, error),
+func (sh *shared) listen(local netip.AddrPort, v6only func() bool, open func(netip.AddrPort) (*stack.TCPListener, error),
 	openKernel func() (*net.TCPListener, error)) (s *stack.TCPListener, k *net.TCPListener, unshare func(), err error) {
 	if k, err = openKernel(); err != nil {
 		return nil, nil, nil, err
@@ -121,7 +122,7 @@ func (sh *shared) listen(local netip.AddrPort, v6only bool, open func(netip.Addr
 		closeAll(k)
 		return nil, nil, nil, err
 	}
-	p := filterPort(steer.TCP, local, v6only)
+	p := filterPort(steer.TCP, local, v6only())
 	if err = sh.steer.OpenPort(p); err != nil {
 		closeAll(s, k)
 		return nil, nil, nil, err
@@ -136,7 +137,8 @@ func (n *Network) listenShared(ctx context.Context, lc *ListenConfig, network st
 	if n.cfg.XDP.Handover {
 		lc = reusingPort(lc)
 	}
-	s, k, unshare, err := n.shared.listen(local, v6only, open, func() (*net.TCPListener, error) {
+	v6 := func() bool { return l.set.v6(v6only) } // as Control has it
+	s, k, unshare, err := n.shared.listen(local, v6, open, func() (*net.TCPListener, error) {
 		return n.listenKernel(ctx, lc, network, laddr)
 	})
 	if err != nil {

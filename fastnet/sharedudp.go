@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/fastnet-go/fastnet/fastnet/internal/steer"
@@ -21,6 +22,47 @@ type sharedUDP struct {
 	bound  bool         // to an address: not to a wildcard
 	giveUp func()       // the port or the flow
 	done   chan struct{}
+	once   sync.Once
+}
+
+// openUDP are the sockets that have a port, for the network's Close: their users may
+// close them later, or never.
+type openUDP struct {
+	mu     sync.Mutex
+	closed bool
+	all    map[*sharedUDP]struct{}
+}
+
+// add notes a socket. It reports whether the network is still open.
+func (o *openUDP) add(u *sharedUDP) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return false
+	}
+	if o.all == nil {
+		o.all = make(map[*sharedUDP]struct{})
+	}
+	o.all[u] = struct{}{}
+	return true
+}
+
+func (o *openUDP) remove(u *sharedUDP) {
+	o.mu.Lock()
+	delete(o.all, u)
+	o.mu.Unlock()
+}
+
+// close closes the kernel's sockets.
+func (o *openUDP) close() {
+	o.mu.Lock()
+	o.closed = true
+	all := o.all
+	o.all = nil
+	o.mu.Unlock()
+	for u := range all {
+		u.close()
+	}
 }
 
 // listen binds a socket in the kernel, then one in the stack, and then has the
@@ -44,6 +86,11 @@ func (sh *shared) listenUDP(n *Network, k *net.UDPConn, local netip.AddrPort, o 
 		giveUp: func() { sh.steer.ClosePort(p, func() {}) },
 	}
 	go u.pump(n, s)
+	if !sh.udp.add(u) {
+		s.Close()
+		u.close()
+		return nil, nil, net.ErrClosed
+	}
 	return s, u, nil
 }
 
@@ -75,11 +122,14 @@ func (u *sharedUDP) socket() *net.UDPConn {
 
 // close gives up what the filter takes and what the kernel holds.
 func (u *sharedUDP) close() {
-	u.giveUp()
-	if u.kernel != nil {
-		u.kernel.Close()
-		<-u.done
-	}
+	u.once.Do(func() {
+		u.giveUp()
+		if u.kernel != nil {
+			u.sh.udp.remove(u)
+			u.kernel.Close()
+			<-u.done
+		}
+	})
 }
 
 // way reports whether a datagram to dst is the stack's to send, and the options for

@@ -75,12 +75,13 @@ func (c *UDPConn) Close() error {
 	if c.stack == nil {
 		return c.kernel.Close()
 	}
-	if err := c.stack.Close(); err != nil {
-		return c.opError("close", "close", c.remote(), err)
-	}
+	err := c.stack.Close() // fails if the network was closed before
 	c.shadow.close()
 	if c.shared != nil {
 		c.shared.close()
+	}
+	if err != nil {
+		return c.opError("close", "close", c.remote(), err)
 	}
 	return nil
 }

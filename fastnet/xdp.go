@@ -44,6 +44,12 @@ type XDP struct {
 	Handover bool
 }
 
+// AFXDP is the device of a network that Config.XDP describes: for its Report, which
+// says how the interface is used, and its Filter's Counters, which say what came to
+// the stack and what passed. It is nil in other networks, and until the interface is
+// taken. What the filter takes is the network's affair.
+func (n *Network) AFXDP() *afxdp.Device { return n.xdp.device() }
+
 // PortRange is a range of ports.
 type PortRange struct {
 	Network     string // "tcp" or "udp"; both if empty

@@ -12,13 +12,15 @@ import (
 	"github.com/fastnet-go/fastnet/nic/afxdp"
 )
 
-// changed takes over what the kernel has configured.
-func (x *xdp) changed(s kernel.State) {
+// changed takes over what the kernel has configured: what the follower knows by
+// now, so that of two calls at the same time neither puts back an older state.
+func (x *xdp) changed(kernel.State) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.iface == nil {
 		return
 	}
+	s := x.follower.State()
 	warn := func(what string, err error) {
 		if err != nil && !errors.Is(err, nic.ErrClosed) {
 			x.n.log.Warn("fastnet: a change of the kernel's configuration cannot be followed", slog.String("interface", s.Name), slog.String("what", what), slog.Any("error", err))
@@ -73,7 +75,7 @@ func (x *xdp) taken(addrs []netip.Prefix) (list []afxdp.Address) {
 		x.again = nil
 	}
 	if missing {
-		x.again = time.AfterFunc(time.Minute, func() { x.changed(x.follower.State()) })
+		x.again = time.AfterFunc(time.Minute, func() { x.changed(kernel.State{}) })
 	}
 	for a := range known {
 		list = append(list, afxdp.Address{Addr: a})
@@ -105,12 +107,12 @@ func (x *xdp) routing() {
 }
 
 // kernelFlows lists the kernel's connections on a port that come by the interface.
-func (x *xdp) kernelFlows(port uint16) (flows []afxdp.Flow) {
+func (x *xdp) kernelFlows(port uint16) (flows []afxdp.Flow, err error) {
 	state := x.follower.State()
-	kernel.TCPFlows(port, func(local, remote netip.AddrPort) {
+	err = kernel.TCPFlows(port, func(local, remote netip.AddrPort) {
 		if state.Has(local.Addr()) && !state.Has(remote.Addr()) {
 			flows = append(flows, afxdp.Flow{Protocol: steer.TCP, Local: local, Remote: remote})
 		}
 	})
-	return flows
+	return flows, err
 }

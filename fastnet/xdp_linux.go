@@ -33,9 +33,20 @@ type xdp struct {
 
 	mu     sync.Mutex
 	iface  *stack.Interface // nil until it is attached
+	dev    *afxdp.Device    // nil until the interface is taken
 	filter *afxdp.Filter
 	addrs  map[netip.Addr]time.Time // that the filter takes; since when the kernel has one no more, or zero
 	again  *time.Timer              // looks at those that the kernel has no more
+}
+
+// device is the interface, or nil until it is taken.
+func (x *xdp) device() *afxdp.Device {
+	if x == nil {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.dev
 }
 
 // release gives up the interface.
@@ -144,7 +155,7 @@ func (x *xdp) take() (dev nic.Device, err error) {
 	}
 	x.undo = append(x.undo, d.Close)
 	x.mu.Lock()
-	x.filter = d.Filter()
+	x.dev, x.filter = d, d.Filter()
 	x.mu.Unlock()
 	r := d.Report()
 	n.log.Info("fastnet: the interface is taken", slog.String("interface", cfg.Interface), slog.Bool("shared", len(n.cfg.Addresses) == 0),
@@ -152,21 +163,34 @@ func (x *xdp) take() (dev nic.Device, err error) {
 	return d, nil
 }
 
+// takeOverTime is for how long taking over is tried again: after a process's end
+// the kernel takes a while to let go of its queues and its locked memory.
+const takeOverTime = 5 * time.Second
+
 // takeOver waits for another process to give the interface up.
 func (x *xdp) takeOver() {
+	pause := 50 * time.Millisecond
+	var failing time.Time // since when
 	for {
 		select {
 		case <-x.stopping:
 			return
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(pause):
 		}
 		dev, err := x.take()
-		_, taken := errors.AsType[*kernel.Taken](err)
-		if taken || errors.Is(err, afxdp.ErrBusy) { // the kernel takes a while after the process's end
+		if _, taken := errors.AsType[*kernel.Taken](err); taken {
 			continue
 		}
 		if err == nil {
-			err = x.attachShared(dev)
+			if err = x.attachShared(dev); err != nil {
+				x.release() // or it would be nobody's
+			}
+		} else if failing.IsZero() || time.Since(failing) < takeOverTime {
+			if failing.IsZero() {
+				failing = time.Now()
+			}
+			pause = time.Second / 2
+			continue
 		}
 		if err != nil {
 			x.n.log.Error("fastnet: the interface cannot be taken over: the kernel goes on", slog.String("interface", x.n.cfg.XDP.Interface), slog.Any("error", err))
@@ -258,8 +282,7 @@ func (x *xdp) attachShared(dev nic.Device) error {
 	x.mu.Lock()
 	x.iface = iface
 	x.mu.Unlock()
-	x.changed(state)
-	x.changed(x.follower.State()) // what has changed between
+	x.changed(state) // and what has changed since
 	if len(state.Addrs) == 0 {
 		n.log.Warn("fastnet: the interface has no address yet: what listens on it is reached when it has one", slog.String("interface", state.Name))
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/afxdp"
 	"github.com/fastnet-go/fastnet/stack"
 )
 
@@ -14,6 +15,8 @@ import (
 // called but openXDP.
 
 type xdp struct{}
+
+func (x *xdp) device() *afxdp.Device { return nil }
 
 var errNoXDP = errors.New("fastnet: xdp: AF_XDP is Linux's: use package net, or wire:NAME, on this system")
 

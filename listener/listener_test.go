@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -275,40 +276,38 @@ func TestCloseClosesWhatNobodyAccepted(t *testing.T) {
 func TestBothSidesListenOnOnePort(t *testing.T) {
 	any0 := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	next := uint16(1000)
-	var stacks []*half[*stack.TCPConn]
-	open := func(a netip.AddrPort) (*half[*stack.TCPConn], error) {
-		h := newHalf[*stack.TCPConn](stack.ErrClosed)
-		if h.port = a.Port(); h.port == 0 {
-			next++
-			h.port = next
-		}
-		stacks = append(stacks, h)
-		return h, nil
+	var kernels []*half[*conn]
+	kernel := func() (Kernel[*conn], uint16, error) {
+		next++
+		h := newHalf[*conn](os.ErrClosed)
+		h.port = next
+		kernels = append(kernels, h)
+		return h, h.port, nil
 	}
-	taken := func(ports ...uint16) func(uint16) (Kernel[*conn], error) {
-		return func(port uint16) (Kernel[*conn], error) {
-			for _, p := range ports {
-				if p == port {
-					return nil, os.NewSyscallError("bind", syscall.EADDRINUSE)
-				}
+	taken := func(ports ...uint16) func(netip.AddrPort) (*half[*stack.TCPConn], error) {
+		return func(a netip.AddrPort) (*half[*stack.TCPConn], error) {
+			if slices.Contains(ports, a.Port()) {
+				return nil, os.NewSyscallError("bind", syscall.EADDRINUSE)
 			}
-			return &half[*conn]{port: port}, nil
+			return &half[*stack.TCPConn]{port: a.Port()}, nil
 		}
 	}
 
-	s, k, err := ListenBoth(any0, open, taken(1001, 1002))
+	s, k, err := ListenBoth(any0, kernel, taken(1001, 1002))
 	require.NoError(t, err)
 	require.Equal(t, uint16(1003), s.port)
 	require.Equal(t, uint16(1003), k.(*half[*conn]).port)
-	require.True(t, stacks[0].isClosed && stacks[1].isClosed && !stacks[2].isClosed)
+	require.True(t, kernels[0].isClosed && kernels[1].isClosed && !kernels[2].isClosed)
 
 	// A port that was asked for is not replaced.
-	_, _, err = ListenBoth(netip.AddrPortFrom(netip.IPv4Unspecified(), 80), open, taken(80))
+	_, _, err = ListenBoth(netip.AddrPortFrom(netip.IPv4Unspecified(), 1004), kernel, taken(1004))
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
-	require.True(t, stacks[3].isClosed)
+	require.True(t, kernels[3].isClosed)
 
 	// Nor is another error a matter of the port.
-	_, _, err = ListenBoth(any0, open, func(uint16) (Kernel[*conn], error) { return nil, io.ErrNoProgress })
+	_, _, err = ListenBoth(any0, kernel, func(netip.AddrPort) (*half[*stack.TCPConn], error) { return nil, io.ErrNoProgress })
 	require.Equal(t, io.ErrNoProgress, err)
-	require.Len(t, stacks, 5)
+	require.True(t, kernels[4].isClosed)
+	_, _, err = ListenBoth(any0, func() (Kernel[*conn], uint16, error) { return nil, 0, io.ErrNoProgress }, taken())
+	require.Equal(t, io.ErrNoProgress, err)
 }

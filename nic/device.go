@@ -162,6 +162,7 @@ type QueueStats struct {
 	TxFull             uint64 // packets that Send left with the caller
 	NoBuffer           uint64 // times that Alloc returned nil
 	Kicks, Wakes       uint64
+	Calls              uint64 // system calls for packets, where the driver counts them
 }
 
 // Add adds the counters of o to s.
@@ -176,6 +177,7 @@ func (s *QueueStats) Add(o QueueStats) {
 	s.NoBuffer += o.NoBuffer
 	s.Kicks += o.Kicks
 	s.Wakes += o.Wakes
+	s.Calls += o.Calls
 }
 
 // DeviceStats sums the counters of all queues of d.

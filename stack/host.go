@@ -167,7 +167,7 @@ func NewHost(cfg Config) *Host {
 	h.ports.init(h)
 	h.twList.init(h)
 	h.fragments.init(h)
-	h.limiter.init(now)
+	h.limiter.init(now, h.random)
 	h.ifaces.Store(&[]*Interface{})
 	h.locals.Store(&map[netip.Addr]*Interface{})
 	h.attachLoopback()

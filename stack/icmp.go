@@ -13,9 +13,13 @@ import (
 )
 
 // icmpLimiter bounds what strangers can make the host send: a token bucket for
-// ICMP errors (RFC 4443 section 2.4 (f)) and one for RSTs of no connection.
+// ICMP errors (RFC 4443 section 2.4 (f)) and one for RSTs of no connection. They
+// are the host's, so what is left in one tells whether answers went to others: by
+// it an attacker could find the open ports behind forged addresses, those of DNS
+// queries for one (CVE-2020-25705). Hence it must not count exactly.
 type icmpLimiter struct {
 	mu             sync.Mutex
+	rand           func() uint64
 	errors, resets bucket
 }
 
@@ -25,18 +29,19 @@ type bucket struct {
 }
 
 // take takes a token of a bucket that fills with rate tokens a second up to
-// size.
-func (b *bucket) take(now time.Duration, rate, size float64) bool {
+// size: one on average, none, one or two by chance, as in Linux (icmp_global_allow).
+func (b *bucket) take(now time.Duration, rate, size float64, rand func() uint64) bool {
 	b.tokens = min(size, b.tokens+rate*(now-b.at).Seconds())
 	b.at = now
 	if b.tokens < 1 {
 		return false
 	}
-	b.tokens--
+	b.tokens -= float64(rand() % 3) // below 0, or the average were less than one
 	return true
 }
 
-func (l *icmpLimiter) init(now time.Duration) {
+func (l *icmpLimiter) init(now time.Duration, rand func() uint64) {
+	l.rand = rand
 	l.errors = bucket{tokens: 50, at: now}
 	l.resets = bucket{tokens: 1000, at: now}
 }
@@ -44,13 +49,13 @@ func (l *icmpLimiter) init(now time.Duration) {
 func (l *icmpLimiter) allowError(now time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.errors.take(now, 1000, 50)
+	return l.errors.take(now, 1000, 50, l.rand)
 }
 
 func (l *icmpLimiter) allowReset(now time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.resets.take(now, 1000, 1000)
+	return l.resets.take(now, 1000, 1000, l.rand)
 }
 
 // sendIP sends a datagram, its payload of n bytes written by build.

@@ -218,3 +218,51 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.LessOrEqual(t, d.a.memory.Used(), int64(limit/4), "but for what a shard has not told")
 	require.Zero(t, held())
 }
+
+// While memory is short a connection whose buffer had grown is offered little; the
+// peer hears of it at once when that has been read, and need not probe.
+func TestWindowReopensWhileMemoryIsShort(t *testing.T) {
+	const limit = 100 << 20
+	for name, held := range map[string]int{"tight": limit / 10 * 8, "full": limit} {
+		t.Run(name, func(t *testing.T) {
+			d := newPathDuo(t, wire.Config{Pool: 1 << 14}, fault.Faults{Delay: time.Millisecond}, [2]Config{{MaxMemory: limit}})
+			ln, err := d.a.ListenTCP(addrPort("10.0.0.1:80"), ListenOptions{})
+			require.NoError(t, err)
+			client, err := d.b.StartDialTCP(netip.AddrPort{}, ln.Addr(), TCPOptions{})
+			require.NoError(t, err)
+			d.sleep(10 * time.Millisecond)
+			server, err := ln.TryAccept()
+			require.NoError(t, err)
+			server.rq.limit = 4 << 20
+			server.core.SetRcvBuf(4 << 20)
+			d.a.memory.Add(held)
+			data, buf := pattern(1<<20), make([]byte, 1<<20)
+			read := func() (total int) {
+				for {
+					n, err := server.TryRead(buf)
+					if total += n; err != nil {
+						require.Equal(t, ErrWouldBlock, err)
+						return total
+					}
+				}
+			}
+			fill := func() {
+				client.TryWrite(data)
+				d.sleep(100 * time.Millisecond) // less than a probe's
+			}
+			for range 10 { // until what was offered before is used up
+				fill()
+				read()
+			}
+			for range 5 {
+				fill()
+				require.NotZero(t, read())
+			}
+			d.a.memory.Add(-held)
+			client.SetLinger(0)
+			client.Close()
+			server.Close()
+			d.sleep(time.Second)
+		})
+	}
+}

@@ -56,6 +56,7 @@ type halfOpen struct {
 	q          *queue // where the SYN came from
 	core       tcp.Request
 	due        time.Duration // of the next SYN-ACK
+	complete   bool          // it becomes a connection just now
 	prev, next *halfOpen
 }
 
@@ -118,6 +119,16 @@ func (s *synQueue) wait(r *halfOpen, now time.Duration) {
 	r.due = now + synackTimeout<<n
 	s.levels[n].push(r)
 	s.host.arm(&s.timer, r.due)
+}
+
+// completed takes r off the books, whose connection is in the flow table by now:
+// a segment on another queue finds one or the other.
+func (s *synQueue) completed(r *halfOpen) {
+	s.mu.Lock()
+	if s.records[r.key] == r {
+		s.remove(r)
+	}
+	s.mu.Unlock()
 }
 
 // remove takes r off the books.
@@ -237,6 +248,11 @@ func (q *queue) receiveHalfOpen(p *nic.Packet, k *tuple, seg *tcp.Segment, now t
 		s.mu.Unlock()
 		return false
 	}
+	if r.complete { // on another queue; the peer sends this again
+		s.mu.Unlock()
+		h.drop(p, DropBacklog)
+		return true
+	}
 	l := r.listener
 	var answer tcp.Segment
 	reply := true
@@ -265,9 +281,10 @@ func (q *queue) receiveHalfOpen(p *nic.Packet, k *tuple, seg *tcp.Segment, now t
 			h.drop(p, why)
 			return true
 		}
-		s.remove(r)
+		r.complete = true
+		req := r.core
 		s.mu.Unlock()
-		l.establish(q, p, k, &r.core, now)
+		l.establish(q, p, k, &req, r, now)
 		return true
 	}
 	s.mu.Unlock()
@@ -324,6 +341,6 @@ func (l *TCPListener) receiveCookie(q *queue, p *nic.Packet, k *tuple, seg *tcp.
 		h.drop(p, why)
 		return true
 	}
-	l.establish(q, p, k, &req, now)
+	l.establish(q, p, k, &req, nil, now)
 	return true
 }

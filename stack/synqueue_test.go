@@ -266,3 +266,39 @@ func TestHalfOpenSegments(t *testing.T) {
 	require.EqualValues(t, 1, f.dstPort)
 	require.Equal(t, 1, l.host.Stats().TCP.HalfOpen)
 }
+
+// A segment that comes by another queue while the handshake's last ACK is being
+// worked off gets no RST, which would end the connection at the peer's.
+func TestDataOvertakesTheHandshakeOnAnotherQueue(t *testing.T) {
+	var l *lab
+	var data []byte
+	cc := func() tcp.Congestion {
+		if data != nil { // the connection is being made
+			q := l.wire.Port(1).Queues()[1]
+			p := q.Alloc(len(data))
+			copy(p.Extend(len(data)), data)
+			require.Equal(t, 1, q.Send([]*nic.Packet{p}))
+			require.Equal(t, 1, l.iface.queues[1].poll())
+		}
+		return nil
+	}
+	l = newLabWith(t, wire.Config{Queues: 2}, Config{TCP: TCPDefaults{Congestion: cc}})
+	ln := l.listen("10.0.0.1:80")
+	c := &labConn{lab: l, local: addrPort("10.0.0.2:5000"), remote: ln.Addr(), snd: 1000, window: 65535}
+	c.send(syn, "")
+	c.rcv = tcp.Seq(l.one().Seq()) + 1
+	data = l.segment(c.local, c.remote, tcp.Segment{Flags: ack, Seq: c.snd, Ack: c.rcv, Window: 1000, Payload: []byte("early")})
+	c.send(ack, "")
+	l.run()
+	data = nil
+	conn, err := ln.TryAccept()
+	require.NoError(t, err)
+	require.Zero(t, l.host.Stats().TCP.ResetsSent)
+	require.Zero(t, l.host.Stats().TCP.HalfOpen)
+	c.send(ack|psh, "early")
+	l.run()
+	got, _ := readAll(conn)
+	require.Equal(t, "early", got)
+	conn.SetLinger(0)
+	conn.Close()
+}

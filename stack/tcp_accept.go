@@ -87,11 +87,15 @@ func (h *Host) pathBack(q *queue, k *tuple) (path, error) {
 }
 
 // establish makes the connection whose handshake p completes. p is its first
-// segment, and the connection is q's current run from then on.
-func (l *TCPListener) establish(q *queue, p *nic.Packet, k *tuple, req *tcp.Request, now time.Duration) {
+// segment, and the connection is q's current run from then on. r is its record on
+// the SYN queue, nil if a cookie took its place.
+func (l *TCPListener) establish(q *queue, p *nic.Packet, k *tuple, req *tcp.Request, r *halfOpen, now time.Duration) {
 	h := l.host
 	pa, err := h.pathBack(q, k)
 	if err != nil {
+		if r != nil {
+			h.synq.completed(r)
+		}
 		h.drop(p, DropNoRoute)
 		return
 	}
@@ -104,7 +108,11 @@ func (l *TCPListener) establish(q *queue, p *nic.Packet, k *tuple, req *tcp.Requ
 	c.lock()
 	c.mtu = int32(pa.mtu())
 	c.core.AcceptRequest(c.config, pa.tcpInit(&h.secret, 0), req, now)
-	if !h.flows.insert(&flow{key: c.key, conn: c}, nil) {
+	made := h.flows.insert(&flow{key: c.key, conn: c}, nil)
+	if r != nil {
+		h.synq.completed(r)
+	}
+	if !made {
 		c.core.Release() // another queue was faster
 		c.gone = true
 		c.unlock()

@@ -17,8 +17,8 @@ const (
 
 // forwarding is what a Forward has taken off the receive queue.
 type forwarding struct {
-	packets [forwardPackets]*nic.Packet
-	bufs    [forwardPackets + 1][]byte // one more: what has spilled
+	packets [forwardPackets + 1]*nic.Packet // one more: nil for what has spilled
+	bufs    [forwardPackets + 1][]byte
 	n       int                        // of bufs
 }
 
@@ -44,7 +44,6 @@ func (f *forwarding) take(r *receiveQueue) int {
 			f.n++
 			n += len(*r.spill)
 			r.mem -= int32(len(*r.spill))
-			r.mem -= int32(len(*r.spill))
 			r.spill = nil
 		}
 	}
@@ -55,7 +54,7 @@ func (f *forwarding) take(r *receiveQueue) int {
 // release gives the packets back to their device.
 func (f *forwarding) release() {
 	for i := range f.n {
-		f.packets[i].Release() // nil for what has spilled
+		f.packets[i].Release()
 		f.packets[i], f.bufs[i] = nil, nil
 	}
 	f.n = 0
@@ -67,7 +66,10 @@ func (f *forwarding) release() {
 // ends it; write's is io.ErrShortWrite if it takes less without saying why.
 func (c *TCPConn) Forward(write func(bufs [][]byte) (int64, error)) (written int64, readErr, writeErr error) {
 	f := forwardings.Get().(*forwarding)
-	defer forwardings.Put(f)
+	defer func() {
+		f.release() // what a write that panicked was given: f is another connection's next
+		forwardings.Put(f)
+	}()
 	for {
 		n, err := c.takeInto(f)
 		if err == io.EOF {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/wire"
 )
 
@@ -114,4 +115,67 @@ func TestForwardEndsWithAnError(t *testing.T) {
 	_, readErr, _ = s.Forward(all)
 	require.Equal(t, ErrClosed, readErr)
 	c.Close()
+}
+
+// What a Forward takes is counted off once, what was received without a buffer too.
+func TestForwardCountsMemory(t *testing.T) {
+	p := newPair(t, wire.Config{})
+	s, c := p.connect(t, "10.0.0.1:80")
+	_, err := c.Write(pattern(1000))
+	require.NoError(t, err)
+	received(t, s, 1000)
+	f := new(forwarding)
+	r := &s.rq
+	r.mu.Lock()
+	spilled := pattern(3000)
+	r.spill = &spilled
+	r.bytes += 3000
+	r.mem += 3000
+	require.Equal(t, 4000, f.take(r))
+	require.Zero(t, r.mem)
+	require.Zero(t, r.bytes)
+	r.mu.Unlock()
+	f.release()
+	c.Close()
+	s.Close()
+}
+
+// What a writer that panics was given never comes out of another connection, and
+// goes back to the device.
+func TestForwardOfAWriterThatPanics(t *testing.T) {
+	p := newPair(t, wire.Config{})
+	s, c := p.connect(t, "10.0.0.1:80")
+	_, err := c.Write([]byte("secret"))
+	require.NoError(t, err)
+	require.Panics(t, func() {
+		s.Forward(func([][]byte) (int64, error) { panic("no writer") })
+	})
+	for range 100 { // sync.Pool is free to drop what it gets
+		f := forwardings.Get().(*forwarding)
+		require.Zero(t, f.n)
+	}
+	c.Close()
+	s.Close() // newPair looks for the packets
+}
+
+// A Forward takes a full set of packets and what has spilled behind them.
+func TestForwardTakesTheSpillBehindAFullSet(t *testing.T) {
+	pool := mustPool(nic.PoolConfig{})
+	f, r := new(forwarding), new(receiveQueue)
+	r.init(1 << 20)
+	for range forwardPackets {
+		p := pool.Get()
+		copy(p.Extend(1), "x")
+		r.bytes++
+		r.push(p)
+	}
+	spilled := []byte("spilled")
+	r.spill = &spilled
+	r.bytes += int32(len(spilled))
+	r.mem += int32(len(spilled))
+	require.Equal(t, forwardPackets+len(spilled), f.take(r))
+	require.Zero(t, r.bytes)
+	require.Zero(t, r.mem)
+	f.release()
+	require.Zero(t, pool.InUse())
 }

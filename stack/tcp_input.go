@@ -200,6 +200,10 @@ func (q *queue) receiveUnknown(p *nic.Packet, k *tuple, old *flow, now time.Dura
 			}
 		}
 	}
+	if f := q.host.flows.lookup(k); f != nil && f.conn != nil { // since we looked, on another queue
+		f.conn.pushBacklog(p)
+		return
+	}
 	q.host.count.drops[DropNoPort].Add(1)
 	if rst, ok := tcp.ResetFor(&seg); ok && now >= time.Duration(q.host.resetsFrom.Load()) {
 		if q.host.limiter.allowReset(now) {

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -97,24 +95,4 @@ func TestASummaryCountsErrorsAndFailedRounds(t *testing.T) {
 	var b bytes.Buffer
 	require.Equal(t, 4, writeErrors(&b, s))
 	require.Contains(t, b.String(), "EOF")
-}
-
-func TestReadResponse(t *testing.T) {
-	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!"
-	for _, tc := range []struct{ name, in, want string }{
-		{"a response", ok, ""},
-		{"another status", strings.Replace(ok, "200 OK", "500 No", 1), "not the expected"},
-		{"a response cut short", ok[:len(ok)-1], "ended after"},
-		{"nothing", "", "ended after 0 bytes"},
-		{"too much", strings.Repeat("x", measure.ResponseSize+1), "not the expected"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			err := measure.ReadResponse(strings.NewReader(tc.in), make([]byte, measure.ResponseSize))
-			if tc.want == "" {
-				require.NoError(t, err)
-			} else {
-				require.ErrorContains(t, err, tc.want)
-			}
-		})
-	}
 }

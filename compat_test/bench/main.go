@@ -19,9 +19,10 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/pprof"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
 // Exit codes, those of package flag's convention where it has one.

@@ -1,14 +1,9 @@
 package main
 
 import (
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"math"
-	"os"
 	"time"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
 // A record is a line of the file of results. Numbers that a row or workload

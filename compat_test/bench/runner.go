@@ -1,12 +1,13 @@
 package main
 
 import (
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
 	"fmt"
 	"io"
 	"runtime"
 	"time"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
 // A measurement is one sample and where it belongs.

@@ -27,12 +27,14 @@ type Sample struct {
 // perSecond is the rate of operations.
 func (s *Sample) perSecond() float64 { return measure.Ratio(float64(s.Ops), s.Wall.Seconds()) }
 
-func (s *Sample) cpuPerOp() float64        { return measure.Ratio(float64(s.CPU), float64(s.Ops)) }
-func (s *Sample) allocsPerOp() float64     { return measure.Ratio(float64(s.Mallocs), float64(s.Ops)) }
-func (s *Sample) packetsPerOp() float64    { return measure.Ratio(float64(s.Packets), float64(s.Ops)) }
-func (s *Sample) allocsPerPacket() float64 { return measure.Ratio(float64(s.Mallocs), float64(s.Packets)) }
-func (s *Sample) p50Growth() float64       { return measure.Ratio(float64(s.P50), float64(s.RestP50)) }
-func (s *Sample) p99Growth() float64       { return measure.Ratio(float64(s.P99), float64(s.RestP99)) }
+func (s *Sample) cpuPerOp() float64     { return measure.Ratio(float64(s.CPU), float64(s.Ops)) }
+func (s *Sample) allocsPerOp() float64  { return measure.Ratio(float64(s.Mallocs), float64(s.Ops)) }
+func (s *Sample) packetsPerOp() float64 { return measure.Ratio(float64(s.Packets), float64(s.Ops)) }
+func (s *Sample) allocsPerPacket() float64 {
+	return measure.Ratio(float64(s.Mallocs), float64(s.Packets))
+}
+func (s *Sample) p50Growth() float64 { return measure.Ratio(float64(s.P50), float64(s.RestP50)) }
+func (s *Sample) p99Growth() float64 { return measure.Ratio(float64(s.P99), float64(s.RestP99)) }
 
 // fill takes over what went wrong.
 func (s *Sample) fill(f *measure.Faults) { s.Errors, s.FirstError = f.Sum() }

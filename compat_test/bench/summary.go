@@ -1,9 +1,10 @@
 package main
 
 import (
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"slices"
 	"time"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
 // A summary is what the rounds of one workload on one row come to. Each

@@ -1,19 +1,13 @@
 package main
 
 import (
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"bytes"
 	"testing"
-	"time"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 
 	"github.com/stretchr/testify/require"
 )
-
-func TestMedian(t *testing.T) {
-	require.Zero(t, measure.Median(nil))
-	require.Equal(t, 3.0, measure.Median([]float64{9, 1, 3}))
-	require.Equal(t, 2.5, measure.Median([]float64{4, 1, 2, 3}))
-}
 
 // The ratio is taken within a round first: a machine that slows down in one
 // round slows both rows.
@@ -52,32 +46,8 @@ targets, for two processors
 
 func TestEveryTargetNamesAWorkload(t *testing.T) {
 	for _, target := range targets {
-		_, err := pick("workload", workloads, target.workload)
+		_, err := measure.Pick("workload", workloads, target.workload)
 		require.NoError(t, err)
-	}
-}
-
-func TestHistogramQuantilesAreRightToTwoPercent(t *testing.T) {
-	var h, g histogram
-	for i := range 100_000 {
-		if i%2 == 0 {
-			h.Record(time.Duration(i))
-		} else {
-			g.record(time.Duration(i))
-		}
-	}
-	h.add(&g)
-	for _, q := range []float64{0, .1, .5, .99, 1} {
-		require.InDelta(t, q*100_000, float64(h.Quantile(q)), 1+q*2_000)
-	}
-}
-
-func TestHistogramTakesEveryDuration(t *testing.T) {
-	for _, d := range []time.Duration{-1, 0, 1, 63, 64, 127, 128, time.Hour, 1<<63 - 1} {
-		var h histogram
-		h.Record(d)
-		want := float64(max(d, 0))
-		require.InDelta(t, want, float64(h.Quantile(.5)), want*0.016)
 	}
 }
 
@@ -92,12 +62,4 @@ func TestTransmittedReadsTheInterfacesCounter(t *testing.T) {
 	require.EqualValues(t, 40, transmitted([]byte(table), "eth0"))
 	require.Zero(t, transmitted([]byte(table), "bad"))
 	require.Zero(t, transmitted([]byte(table), "none"))
-}
-
-func TestNumbers(t *testing.T) {
-	for v, want := range map[float64]string{0: "-", 0.5: "0.50", 12.34: "12.3", 123.4: "123", 1234.5: "1,234", 1e6: "1,000,000"} {
-		require.Equal(t, want, measure.Number(v))
-	}
-	require.Equal(t, 1235.0, measure.Digits(1234.9))
-	require.Equal(t, 0.001235, measure.Digits(0.0012349))
 }

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
 // writeTable prints the summaries, a block for each workload.

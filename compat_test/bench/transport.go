@@ -1,7 +1,6 @@
 package main
 
 import (
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"net"
 	"slices"
 

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
 // besideConns is the load of the http64 workload.

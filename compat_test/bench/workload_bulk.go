@@ -1,7 +1,6 @@
 package main
 
 import (
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
 const (

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"time"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
 // connWorkers is how many connections are being made at a time.
@@ -27,7 +25,7 @@ func runConn(ctx context.Context, t Transport, d time.Duration) (Sample, error) 
 	c := &measure.Crew{Faults: &f}
 	for range connWorkers {
 		buf := make([]byte, measure.ResponseSize)
-		c.Add(func() error { return oneConnection(t, buf) }, true)
+		c.Add(func() error { return measure.OneConnection(t.Dial, buf) }, true)
 	}
 	s, err := count(ctx, c, t, d, c.Ops)
 	c.Stop(stop)
@@ -40,26 +38,4 @@ func runConn(ctx context.Context, t Transport, d time.Duration) (Sample, error) 
 	s.Value = s.perSecond()
 	s.fill(&f)
 	return s, nil
-}
-
-func oneConnection(t Transport, buf []byte) (err error) {
-	conn, err := t.Dial()
-	if err != nil {
-		return fmt.Errorf("dial: %w", err)
-	}
-	defer func() {
-		if e := conn.Close(); err == nil && e != nil && !errors.Is(e, net.ErrClosed) {
-			err = fmt.Errorf("close: %w", e)
-		}
-	}()
-	if _, err := conn.Write(measure.GetClose); err != nil {
-		return err
-	}
-	if err := measure.ReadResponse(conn, buf); err != nil {
-		return err
-	}
-	if n, err := conn.Read(buf); n != 0 || err != io.EOF {
-		return fmt.Errorf("expected the end of the connection, not %d bytes and error %v", n, err)
-	}
-	return nil
 }

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
 // httpLoad is an HTTP server on a row and keep-alive connections to it, each

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
 // runPing measures round trips of one byte over one connection.

@@ -55,6 +55,11 @@ type agent struct {
 	sockets map[string]io.Closer
 	conns   []net.Conn
 	read    chan error
+	loader  *loader
+
+	mu    sync.Mutex
+	kept  []io.Closer // until the end
+	ended []string    // of the goroutines of wait
 }
 
 func (p *agent) do(args []string) (string, error) {
@@ -175,6 +180,9 @@ func (p *agent) do(args []string) (string, error) {
 		}
 		return "closed", n.Close()
 	}
+	if f := moreCommands[args[0]]; f != nil {
+		return f(p, args[1:])
+	}
 	return "", errors.New("unknown command")
 }
 
@@ -192,8 +200,14 @@ func owner(c any) string {
 	return "kernel"
 }
 
-// page tells who asked.
+const big = 4 << 20
+
+// page tells who asked, or is large.
 func page(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/big" {
+		w.Write(make([]byte, big))
+		return
+	}
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	fmt.Fprintf(w, "hello %s from %d", host, os.Getpid())
 }

@@ -2,6 +2,7 @@ package xdp
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,38 @@ func TestSharedServer(t *testing.T) {
 	require.Equal(t, "0", r.server.counter("Tcp", "OutRsts"))
 	p.exit()
 	require.False(t, r.xdpAttached())
+}
+
+// The ways of attaching, and checksums that a local peer leaves out.
+func TestWaysOfAttaching(t *testing.T) {
+	for _, config := range []string{"xdp:eth0,attach=native", "xdp:eth0,attach=generic", "xdp:eth0,offload=false", "xdp:eth0,addr=10.9.0.7/24,attach=generic"} {
+		for _, sums := range []string{"on", "off"} {
+			t.Run(config+" checksums "+sums, func(t *testing.T) {
+				r := newRig(t)
+				if out, err := r.client.try("ethtool", "-K", "eth0", "tx", sums); err != nil {
+					t.Skip(out)
+				}
+				at := serverIP
+				if strings.Contains(config, "addr=") {
+					at = "10.9.0.7"
+				}
+				p := r.server.start(config)
+				p.must("serve a %s:8080", at)
+				p.must("echoudp u %s:5300", at)
+				size := r.client.run("curl", "-s", "-S", "-o", "/dev/null", "-w", "%{size_download}", "--max-time", "20", "http://"+at+":8080/big")
+				require.Equal(t, fmt.Sprint(big), size)
+				c := r.client.start("")
+				c.must("dial udp %s:5300", at)
+				require.Equal(t, "hello", c.must("say hello"))
+				s := p.stats()
+				require.EqualValues(t, 1, s.TCP.PassiveOpens)
+				for _, reason := range []string{"tcp-checksum", "udp-checksum", "ip-checksum", "tcp-header"} {
+					require.Zero(t, s.Drops[reason], reason)
+				}
+				require.Equal(t, "0", r.client.counter("Tcp", "InCsumErrors"))
+			})
+		}
+	}
 }
 
 // With a list of ports the others are the kernel's, counted and logged once.

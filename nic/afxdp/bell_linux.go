@@ -24,8 +24,10 @@ type bell struct {
 	file   *os.File
 	raw    syscall.RawConn
 
-	mu        sync.Mutex // over a change of listening
+	mu        sync.Mutex // over a change of these two
 	listening atomic.Bool
+	waiting   atomic.Bool   // somebody sleeps: the bell is not to fall silent
+	calls     atomic.Uint64 // system calls of listen
 }
 
 func newBell(socket int) (*bell, error) {
@@ -50,14 +52,25 @@ func newBell(socket int) (*bell, error) {
 	return b, nil
 }
 
-// listen makes the bell ring for what arrives from now on, or not.
-func (b *bell) listen(on bool) {
+// deafen makes the bell silent, unless somebody waits for it.
+func (b *bell) deafen() {
+	if !b.listening.Load() || b.waiting.Load() {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.waiting.Load() {
+		b.listen(false)
+	}
+}
+
+// listen makes the bell ring for what arrives from now on, or not. mu is held.
+func (b *bell) listen(on bool) {
 	if b.listening.Load() == on {
 		return
 	}
 	b.listening.Store(on)
+	b.calls.Add(1)
 	event := unix.EpollEvent{Events: unix.EPOLLET}
 	if on {
 		event.Events |= unix.EPOLLIN
@@ -67,7 +80,14 @@ func (b *bell) listen(on bool) {
 
 // wait sleeps until ready, which it asks first, or until the deadline. The error
 // is os.ErrDeadlineExceeded then, and another after close.
-func (b *bell) wait(ready func(fd uintptr) bool) error { return b.raw.Read(ready) }
+func (b *bell) wait(ready func(fd uintptr) bool) error {
+	b.mu.Lock()
+	b.waiting.Store(true)
+	b.listen(true)
+	b.mu.Unlock()
+	defer b.waiting.Store(false)
+	return b.raw.Read(ready)
+}
 
 // setDeadline bounds a wait, that under way too; the zero time does not.
 func (b *bell) setDeadline(t time.Time) { _ = b.file.SetReadDeadline(t) }

@@ -268,7 +268,7 @@ func plans(cfg *Config, f *face) []plan {
 	add := func(generic bool, flags uint16) {
 		all = append(all, plan{generic, flags | unix.XDP_USE_SG}, plan{generic, flags})
 	}
-	if cfg.Attach != AttachGeneric {
+	if cfg.Attach == AttachNative || cfg.Attach == AttachAuto && (!f.handsOn() || cfg.Copy == CopyNever) {
 		if cfg.Copy == CopyNever || cfg.Copy == CopyAuto && (!f.told || f.features&xdpZeroCopy != 0) {
 			add(false, unix.XDP_ZEROCOPY)
 		}

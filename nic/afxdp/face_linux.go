@@ -257,3 +257,10 @@ func (f *face) barePartial(attached string) bool {
 	}
 	return false
 }
+
+// handsOn reports whether the driver hands a native program on to interfaces
+// under it, a bond's ports or a virtual function. Their packets do not come from
+// the queues that the sockets are bound to, and the kernel drops what is
+// redirected to a socket of another device (xsk_rcv_check). A generic attach is
+// on the interface itself.
+func (f *face) handsOn() bool { return f.driver == "bonding" || f.driver == "hv_netvsc" }

@@ -260,11 +260,17 @@ func (f *Filter) ExceptFlow(w Flow) error {
 	if f.closed {
 		return nic.ErrClosed
 	}
-	if err := f.objects.Flows.Put(key, flowKernels); err != nil {
-		return fmt.Errorf("afxdp: excepting the flow from %v to %v: %w", w.Remote, w.Local, full(err, f.objects.Flows, "flows"))
-	}
 	f.excepted[*key] = struct{}{}
-	return f.putExceptions()
+	// The number first: without it the program takes every flow for ours.
+	err = f.putExceptions()
+	if err == nil {
+		err = f.objects.Flows.Put(key, flowKernels)
+	}
+	if err != nil {
+		delete(f.excepted, *key)
+		return errors.Join(fmt.Errorf("afxdp: excepting the flow from %v to %v: %w", w.Remote, w.Local, full(err, f.objects.Flows, "flows")), f.putExceptions())
+	}
+	return nil
 }
 
 // putExceptions tells the program how many there are. mu is held.

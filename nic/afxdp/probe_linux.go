@@ -73,6 +73,8 @@ func (f *face) willAttach(cfg *Config) Choice {
 		return Choice{native, "as configured"}
 	case cfg.Attach == AttachGeneric:
 		return Choice{generic, "as configured"}
+	case f.handsOn() && cfg.Copy != CopyNever:
+		return Choice{generic, "the driver " + f.driver + " hands a native program on to interfaces under it, whose packets AF_XDP sockets of this one do not get"}
 	case !f.told:
 		return Choice{native, "if the driver takes it, else generic: the kernel does not tell before Linux 6.3"}
 	case f.features&xdpRedirect != 0:

@@ -125,8 +125,8 @@ func (q *queue) Recv(pkts []*nic.Packet) int {
 		q.rxPackets.Add(uint64(n))
 		q.rxBytes.Add(uint64(bytes))
 		// Many without a sleep: no need to be told of each.
-		if r.bursts++; r.bursts >= deafAt && q.bell.listening.Load() && !q.armed.Load() {
-			q.bell.listen(false)
+		if r.bursts++; r.bursts >= deafAt && !q.armed.Load() {
+			q.bell.deafen()
 		}
 	}
 	q.refill()
@@ -499,9 +499,18 @@ func (q *queue) Arm() bool {
 		q.armed.Store(false)
 		return false
 	}
+	// A driver that has found the fill ring empty just before the latest refill
+	// will not look again by itself.
+	if q.fill.wantsWakeup() {
+		q.calls.Add(1)
+		_ = q.raw.Control(q.recv.poll)
+	}
 	select {
 	case q.sleep <- struct{}{}:
 	default:
+	}
+	if q.short.Load() || q.starved.Load() || q.again.Load() {
+		q.setDeadline() // the waiter may be asleep since an earlier Arm
 	}
 	return true
 }
@@ -515,19 +524,22 @@ func (q *queue) fellShort() {
 }
 
 func (q *queue) setDeadline() {
-	q.deadline.Store(true)
 	q.bell.setDeadline(time.Now().Add(shortSleep))
+	q.deadline.Store(true) // last: the waiter clears none that it does not know of
 }
 
-// isReadable reports whether there is something to receive.
-func (q *queue) isReadable(uintptr) bool { return q.rx.used() != 0 }
+// isReadable reports whether there is something to receive, or nobody who sleeps
+// until there is: then the bell need not be listened to.
+func (q *queue) isReadable(uintptr) bool { return q.rx.used() != 0 || !q.armed.Load() }
 
 // wait sleeps in the runtime's poller whenever the queue was armed, and wakes
 // the stack when there is something to receive, or after a while if something
 // fell short.
 //
 // No wake-up is lost: the bell listens, and has the poller note changes, from
-// before readable looks at the ring, and Arm has set the flag before.
+// before readable looks at the ring, until the wait has ended, and Arm has set the
+// flag before. The wait may be one for an earlier Arm: a queue is armed again
+// without having woken anybody when something else wakes the poller.
 func (q *queue) wait() {
 	for {
 		select {
@@ -540,9 +552,6 @@ func (q *queue) wait() {
 		}
 		if q.short.Swap(false) || q.starved.Load() || q.again.Load() {
 			q.setDeadline()
-		}
-		if !q.bell.listening.Load() {
-			q.bell.listen(true)
 		}
 		if err := q.bell.wait(q.readable); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return // closed
@@ -584,6 +593,6 @@ func (q *queue) Stats() nic.QueueStats {
 		RxPackets: q.rxPackets.Load(), RxBytes: q.rxBytes.Load(),
 		RxDropped: q.rxDropped.Load() + kernel.Rx_dropped + kernel.Rx_ring_full,
 		TxPackets: q.txPackets.Load(), TxBytes: q.txBytes.Load(), TxDropped: q.txDropped.Load(),
-		TxFull: q.txFull.Load(), NoBuffer: q.noBuffer.Load(), Kicks: q.kicks.Load(), Wakes: q.wakes.Load(),
+		TxFull: q.txFull.Load(), NoBuffer: q.noBuffer.Load(), Kicks: q.kicks.Load(), Wakes: q.wakes.Load(), Calls: q.calls.Load() + q.bell.calls.Load(),
 	}
 }

@@ -79,7 +79,16 @@ func (s *socket) register(u *umem, metadata bool) error {
 	} else {
 		size = unsafe.Offsetof(reg.Tx_metadata_len) // which older kernels do not know
 	}
-	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(s.fd), unix.SOL_XDP, unix.XDP_UMEM_REG, uintptr(unsafe.Pointer(&reg)), size, 0)
+	ask := func() unix.Errno {
+		_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(s.fd), unix.SOL_XDP, unix.XDP_UMEM_REG, uintptr(unsafe.Pointer(&reg)), size, 0)
+		return errno
+	}
+	errno := ask()
+	// What a process of the same user had locked counts until the kernel lets go
+	// of it, as with queues: see bind.
+	for end := time.Now().Add(releaseTime); errno == unix.ENOBUFS && time.Now().Before(end); errno = ask() {
+		time.Sleep(releaseTime / 100)
+	}
 	switch errno {
 	case 0:
 		return nil

@@ -6,7 +6,7 @@ import (
 )
 
 // The two sizes of chunk: a short exchange fits the small one, bulk data takes
-// the large one, so that a 64 KiB segment spans at most four.
+// the large one, so that a 64 KiB segment spans few (see sendQueue).
 const (
 	smallChunk = 2 << 10
 	largeChunk = 32 << 10

@@ -71,8 +71,10 @@ func (c *Conn) checkSendQueue() error {
 			if ch != q.tail || ch.end() != q.end {
 				return fmt.Errorf("send queue: ends at %d, not %d", ch.end(), q.end)
 			}
-		} else if ch.next.seq != ch.end() || ch.room() != 0 {
+		} else if ch.next.seq != ch.end() {
 			return fmt.Errorf("send queue: gap after %d", ch.end())
+		} else if ch.room() != 0 && ch.next.w < largeChunk/2 {
+			return fmt.Errorf("send queue: room after %d", ch.end())
 		}
 	}
 	if !seenCur || !seenRtx {

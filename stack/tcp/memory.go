@@ -26,18 +26,24 @@ func (m *Memory) SetLimit(bytes int64) { m.limit = bytes }
 
 // Add counts n more bytes, or fewer if n is negative.
 func (m *Memory) Add(n int) {
-	used := m.used.Add(int64(n))
-	level := memoryPlenty
+	level := m.levelOf(m.used.Add(int64(n)))
+	// Once more after a change: who comes last to level may have been first at used.
+	for level != m.level.Load() {
+		m.level.Store(level)
+		level = m.levelOf(m.used.Load())
+	}
+}
+
+func (m *Memory) levelOf(used int64) int32 {
 	switch {
 	case m.limit == 0:
+		return memoryPlenty
 	case used >= m.limit:
-		level = memoryFull
+		return memoryFull
 	case used >= m.limit/4*3:
-		level = memoryTight
+		return memoryTight
 	}
-	if level != m.level.Load() {
-		m.level.Store(level)
-	}
+	return memoryPlenty
 }
 
 // Used is how many bytes are held, to some 64 KiB for each processor.

@@ -2,7 +2,7 @@ package tcp
 
 import "time"
 
-// maxSegment bounds a super-segment, so that it spans at most four chunks.
+// maxSegment bounds a super-segment, so that it spans few chunks (see sendQueue).
 const maxSegment = 64 << 10
 
 // Next fills seg with the segment to send now, at most max octets of data, and

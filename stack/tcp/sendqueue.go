@@ -9,8 +9,9 @@ package tcp
 //	+-----------+     +-----------+            +-----------+
 //	   ^ una                ^ nxt                   ^ end
 //
-// Every chunk but the last is full to its end when the next is begun, and a
-// second chunk is always a large one, so that 64 KiB span at most four.
+// A chunk is full to its end when the next is begun, unless that is a loan, which
+// is half full at least; and a second chunk is always a large one. So 64 KiB span
+// at most six: one octet behind a full chunk, and loans after it.
 type sendQueue struct {
 	head, tail *chunk
 	cur        *chunk // where new data is sent from, or nil
@@ -35,16 +36,27 @@ func (q *sendQueue) write(pool *ChunkPool, p []byte, room int) int {
 			want = largeChunk
 		}
 		c := pool.get(q.shard, q.end+Seq(total-len(p)), want)
-		if q.tail == nil {
-			q.head = c
-		} else {
-			q.tail.next = c
-		}
-		q.tail = c
+		q.link(c)
 		p = p[c.append(p):]
 	}
 	q.end += Seq(total)
 	return total
+}
+
+// push appends a chunk with its octets.
+func (q *sendQueue) push(c *chunk) {
+	c.seq = q.end
+	q.link(c)
+	q.end += Seq(c.w)
+}
+
+func (q *sendQueue) link(c *chunk) {
+	if q.tail == nil {
+		q.head = c
+	} else {
+		q.tail.next = c
+	}
+	q.tail = c
 }
 
 // free releases the octets before una.

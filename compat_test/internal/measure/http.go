@@ -88,3 +88,27 @@ func (f logged) Write(b []byte) (int, error) {
 	f(string(bytes.TrimSpace(b)))
 	return len(b), nil
 }
+
+// OneConnection connects, makes one request, and waits for the server's end
+// before it closes its own. It reads into buf, which limits a response's size.
+func OneConnection(dial func() (net.Conn, error), buf []byte) (err error) {
+	conn, err := dial()
+	if err != nil {
+		return fmt.Errorf("dial: %w", err)
+	}
+	defer func() {
+		if e := conn.Close(); err == nil && e != nil && !errors.Is(e, net.ErrClosed) {
+			err = fmt.Errorf("close: %w", e)
+		}
+	}()
+	if _, err := conn.Write(GetClose); err != nil {
+		return err
+	}
+	if err := ReadResponse(conn, buf); err != nil {
+		return err
+	}
+	if n, err := conn.Read(buf); n != 0 || err != io.EOF {
+		return fmt.Errorf("expected the end of the connection, not %d bytes and error %v", n, err)
+	}
+	return nil
+}

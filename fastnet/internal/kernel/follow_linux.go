@@ -234,6 +234,7 @@ func (f *Follower) reread(routing bool) bool {
 	s, err := readState(f.handle, f.index)
 	f.mu.Unlock()
 	if _, ok := errors.AsType[netlink.LinkNotFoundError](err); ok || errors.Is(err, unix.ENODEV) {
+		f.call(f.handler.Routing) // nothing leads out of it any more
 		if f.handler.Gone != nil {
 			f.handler.Gone(errGone)
 		}

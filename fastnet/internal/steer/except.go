@@ -35,7 +35,8 @@ func (s *Steering) except(port uint16) {
 	if !ok || s.kernels == nil {
 		return
 	}
-	for _, f := range s.kernels(port) {
+	flows, _ := s.kernels(port) // as many as can be had
+	for _, f := range flows {
 		if _, there := s.excepted[f]; !there && x.ExceptFlow(f) == nil {
 			s.excepted[f] = struct{}{}
 		}
@@ -54,23 +55,28 @@ func (s *Steering) unexcept(f afxdp.Flow) {
 	}
 }
 
-// settleExceptions ends those of connections that the kernel has no more.
+// settleExceptions ends those of connections that the kernel has no more. Where it
+// cannot be asked for the moment all stay.
 func (s *Steering) settleExceptions() {
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	if len(s.excepted) == 0 {
 		return
 	}
-	alive := make(map[uint16]map[afxdp.Flow]bool)
+	alive, unknown := make(map[uint16]map[afxdp.Flow]bool), make(map[uint16]bool)
 	for f := range s.excepted {
 		port := f.Local.Port()
 		if alive[port] == nil {
 			alive[port] = make(map[afxdp.Flow]bool)
-			for _, k := range s.kernels(port) {
+			flows, err := s.kernels(port)
+			for _, k := range flows {
 				alive[port][k] = true
 			}
+			if err != nil {
+				unknown[port] = true
+			}
 		}
-		if !alive[port][f] {
+		if !alive[port][f] && !unknown[port] {
 			s.unexcept(f)
 		}
 	}

@@ -63,15 +63,15 @@ type Steering struct {
 	linger  map[afxdp.Port]struct{} // closed, but with connections that have no entry
 	closing bool                    // all will end at once
 
-	kernels  func(port uint16) []afxdp.Flow // under calls; see New
-	excepted map[afxdp.Flow]struct{}        // under calls: the kernel's connections on ports of ours
-	entries  atomic.Int64                   // len(flows), for Ended
+	kernels  func(port uint16) ([]afxdp.Flow, error) // under calls; see New
+	excepted map[afxdp.Flow]struct{}                 // under calls: the kernel's connections on ports of ours
+	entries  atomic.Int64                            // len(flows), for Ended
 }
 
 // New returns a Steering that tells filter, which may be nil until SetFilter.
 // kernels, if not nil, lists the connections that the kernel has on a port, and on
 // an address that the filter takes. Close ends the Steering's goroutine.
-func New(filter Filter, stack Stack, kernels func(port uint16) []afxdp.Flow) *Steering {
+func New(filter Filter, stack Stack, kernels func(port uint16) ([]afxdp.Flow, error)) *Steering {
 	s := &Steering{
 		stack: stack, filter: filter, kernels: kernels, excepted: make(map[afxdp.Flow]struct{}),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), idle: make(chan struct{}),

@@ -23,6 +23,7 @@ type fake struct {
 	except map[afxdp.Flow]bool
 	theirs []afxdp.Flow  // the kernel's
 	late   []afxdp.Flow  // and those that it gets while the port is added
+	mute   error         // of who asks the kernel
 	held   bool          // resets
 	block  chan struct{} // if not nil, AddFlow and RemoveFlow wait for it
 }
@@ -66,7 +67,7 @@ func (f *fake) ExceptFlow(w afxdp.Flow) error {
 }
 func (f *fake) HoldResets(time.Duration) { f.held = true }
 
-func (f *fake) kernels(port uint16) (all []afxdp.Flow) {
+func (f *fake) kernels(port uint16) (all []afxdp.Flow, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, w := range f.theirs {
@@ -74,7 +75,7 @@ func (f *fake) kernels(port uint16) (all []afxdp.Flow) {
 			all = append(all, w)
 		}
 	}
-	return all
+	return all, f.mute
 }
 
 func (f *fake) HasTCPFlow(l, r netip.AddrPort) bool {
@@ -284,7 +285,12 @@ func TestTheKernelsConnectionsStayItsOwn(t *testing.T) {
 	require.Equal(t, map[afxdp.Flow]bool{one: true, two: true}, f.except)
 	require.True(t, f.held)
 	f.mu.Lock()
-	f.theirs = []afxdp.Flow{two}
+	f.theirs, f.mute = nil, errors.New("no descriptor left")
+	f.mu.Unlock()
+	s.settleExceptions()
+	require.Len(t, f.except, 2, "nobody knows whether they have ended")
+	f.mu.Lock()
+	f.theirs, f.mute = []afxdp.Flow{two}, nil
 	f.mu.Unlock()
 	s.settleExceptions()
 	require.Equal(t, map[afxdp.Flow]bool{two: true}, f.except)

@@ -1,0 +1,29 @@
+package afxdp
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A bond's packets come from its ports, whose queues no socket of the bond's is
+// bound to: only a generic attach, on the bond itself, gets them.
+func TestProgramIsNotHandedOnToPorts(t *testing.T) {
+	for _, driver := range []string{"bonding", "hv_netvsc"} {
+		f := &face{driver: driver, told: true, features: xdpRedirect}
+		for _, p := range plans(&Config{}, f) {
+			require.True(t, p.generic)
+		}
+		require.Equal(t, generic, f.willAttach(&Config{}).Value)
+		require.Equal(t, native, f.willAttach(&Config{Attach: AttachNative}).Value)
+	}
+	for _, attach := range []Attach{AttachAuto, AttachNative, AttachGeneric} {
+		for _, mode := range []Copy{CopyAuto, CopyAlways, CopyNever} {
+			cfg := Config{Interface: "eth0", Attach: attach, Copy: mode}
+			if _, err := cfg.check(); err == nil {
+				require.NotEmpty(t, plans(&cfg, &face{driver: "bonding", told: true}))
+				require.NotEmpty(t, plans(&cfg, &face{driver: "veth", told: true}))
+			}
+		}
+	}
+}

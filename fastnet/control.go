@@ -87,7 +87,7 @@ func (o *socketOptions) onShadow(c syscall.RawConn, control func() error) error 
 // observed is lc for the kernel's part of a socket that is in both places. Its
 // Control is called for that one, once, and o is what it has set.
 func (lc *ListenConfig) observed(o *socketOptions) *ListenConfig {
-	if lc.Control == nil || defect.On(defect.ControlNotCalled) {
+	if lc.Control == nil {
 		return lc
 	}
 	c := *lc

@@ -31,7 +31,9 @@ func Configure(cfg Config) error {
 	if theDefault.network.Load() != nil || theDefault.err != nil {
 		return ErrConfigured
 	}
-	n, err := New(cfg)
+	var n *Network
+	var err error
+	outside(func() { n, err = New(cfg) })
 	if err != nil {
 		return err
 	}
@@ -56,13 +58,45 @@ func defaultNetwork() (*Network, error) {
 	if n := theDefault.network.Load(); n != nil || theDefault.err != nil {
 		return n, theDefault.err
 	}
-	n, err := fromEnvironment(os.Getenv("FASTNET"))
+	var n *Network
+	var err error
+	outside(func() { n, err = fromEnvironment(os.Getenv("FASTNET")) })
 	if err != nil {
 		theDefault.err = err
 		return nil, err
 	}
 	theDefault.network.Store(n)
 	return n, nil
+}
+
+// nursery takes what makes the default network to a goroutine that was started
+// before any bubble of testing/synctest, and ends with it: the first use may be a
+// bubble's, to which the network's goroutines and channels must not belong. It is
+// nil once the goroutine has ended, and where FASTNET is not set. It is under
+// theDefault's mutex.
+var nursery chan func()
+
+func init() {
+	if os.Getenv("FASTNET") != "" {
+		calls := make(chan func())
+		nursery = calls
+		go func() { (<-calls)() }()
+	}
+}
+
+// outside calls f on the nursery's goroutine, if there is one. theDefault's mutex
+// is held.
+func outside(f func()) {
+	calls := nursery
+	if calls == nil {
+		f()
+		return
+	}
+	nursery = nil
+	var done sync.Mutex // a channel would be the bubble's
+	done.Lock()
+	calls <- func() { defer done.Unlock(); f() }
+	done.Lock()
 }
 
 // fromEnvironment makes the network that FASTNET describes.

@@ -97,21 +97,17 @@ func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address stri
 	if err != nil {
 		return nil, &OpError{Op: "dial", Net: network, Err: err}
 	}
-	failed := func(ra Addr, err error) error {
-		return &OpError{Op: "dial", Net: network, Source: d.LocalAddr, Addr: ra, Err: err}
-	}
-	ended := func(ra Addr, err error) error { return failed(ra, netError("connect", err)) }
 	hooks := hooksOf(ctx)
 	attempt := func(ctx context.Context, ra Addr) (Conn, error) {
 		if err := ctx.Err(); err != nil {
-			return nil, ended(ra, err)
+			return nil, d.failed(network, ra, netError("connect", err))
 		}
 		if hooks.start != nil {
 			hooks.start(network, ra.String())
 		}
 		c, err := n.dialOne(ctx, d, network, ra)
 		if err != nil {
-			c, err = nil, failed(ra, err)
+			c, err = nil, d.failed(network, ra, err)
 			if defect.On(defect.TypedNil) {
 				c = (*TCPConn)(nil)
 			}
@@ -122,13 +118,19 @@ func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address stri
 		return c, err
 	}
 	if udp || d.FallbackDelay < 0 {
-		return dialer.Serial(ctx, addrs, attempt, ended)
+		return dialer.Serial(ctx, addrs, attempt, func(ra Addr, err error) error {
+			return d.failed(network, ra, netError("connect", err))
+		})
 	}
 	delay := d.FallbackDelay
 	if delay == 0 {
 		delay = dialer.DefaultDelay
 	}
 	return dialer.Race(ctx, dialer.Interleave(addrs, is4), delay, attempt, func(c Conn) { c.Close() })
+}
+
+func (d *Dialer) failed(network string, ra Addr, err error) error {
+	return &OpError{Op: "dial", Net: network, Source: d.LocalAddr, Addr: ra, Err: err}
 }
 
 // dialOne connects to one address. The error is the one inside the OpError.

@@ -4,13 +4,15 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/fastnet-go/fastnet/internal/bubble"
 	"github.com/fastnet-go/fastnet/stack"
 )
 
 // pollers is the process's own poller: networks that bring none share it. It has
 // a goroutine for each queue of a network, and at most GOMAXPROCS-1, for hot
 // pollers on all processors would starve Go's network poller, and at least one.
-// It ends with the last of its networks.
+// It ends with the last of its networks. A network that is made in a bubble of
+// testing/synctest gets one of its own there.
 var pollers struct {
 	sync.Mutex
 	shared *sharedPoller
@@ -25,6 +27,9 @@ type sharedPoller struct {
 func acquirePoller() *sharedPoller {
 	pollers.Lock()
 	defer pollers.Unlock()
+	if bubble.Inside() {
+		return &sharedPoller{Poller: stack.NewPoller(stack.PollerConfig{}), networks: 1}
+	}
 	if pollers.shared == nil {
 		n := max(runtime.GOMAXPROCS(0)-1, 1)
 		pollers.shared = &sharedPoller{Poller: stack.NewPoller(stack.PollerConfig{Goroutines: n})}
@@ -38,7 +43,7 @@ func (p *sharedPoller) release() {
 	pollers.Lock()
 	p.networks--
 	last := p.networks == 0
-	if last {
+	if last && pollers.shared == p {
 		pollers.shared = nil
 	}
 	pollers.Unlock()

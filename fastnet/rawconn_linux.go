@@ -22,7 +22,7 @@ type shadow struct {
 	mu     sync.Mutex
 	file   *os.File
 	closed bool
-	made   socketOptions // what a Control function has set on the socket
+	made   *socketOptions // what a Control function has set on the socket; nil: nothing
 }
 
 // close closes the shadow: calls of Control return net.ErrClosed.
@@ -76,7 +76,9 @@ func (s *shadow) open(k shadowKind) error {
 		unix.Close(fd)
 		return os.NewSyscallError("setsockopt", err)
 	}
-	s.made.put(fd)
+	if s.made != nil {
+		s.made.put(fd)
+	}
 	s.file = os.NewFile(uintptr(fd), "shadow of a socket")
 	return nil
 }

@@ -5,7 +5,7 @@ package fastnet
 import "syscall"
 
 // shadow is there on Linux only: see rawconn_linux.go.
-type shadow struct{ made socketOptions }
+type shadow struct{ made *socketOptions }
 
 func (s *shadow) close() {}
 

@@ -55,12 +55,17 @@ func (n *Network) resolve(ctx context.Context, r *Resolver, network, address str
 	if host == "" {
 		addrs = []Addr{newAddr(nil, "")}
 	} else {
-		names := lengths{Resolver: r}
-		ips, err := dialer.Resolve(ctx, &names, network, host)
+		literal, notLiteral := netip.ParseAddr(host)
+		var names *lengths
+		var resolver dialer.Resolver // a literal needs none
+		if notLiteral != nil {
+			names = &lengths{Resolver: r}
+			resolver = names
+		}
+		ips, err := dialer.Resolve(ctx, resolver, network, host)
 		if err != nil {
 			return nil, err
 		}
-		literal, notLiteral := netip.ParseAddr(host)
 		switch {
 		case notLiteral != nil && dial:
 			n.sortDestinations(ips)
@@ -100,7 +105,7 @@ func (l *lengths) LookupNetIP(ctx context.Context, network, host string) ([]neti
 }
 
 func (l *lengths) of(a netip.Addr) IP {
-	if slices.Contains(l.short, a) {
+	if l != nil && slices.Contains(l.short, a) {
 		return a.AsSlice()
 	}
 	return IP(a.AsSlice()).To16()

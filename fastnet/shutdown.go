@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// handshakeTime is for how long Shutdown lets handshakes finish: a SYN that comes
-// meanwhile is sent again after a second (RFC 6298 section 2.1).
+// handshakeTime is for how long Shutdown lets handshakes finish, and the program
+// accept what has come of them: a SYN that comes meanwhile is sent again after a
+// second (RFC 6298 section 2.1).
 const handshakeTime = time.Second
 
 // Shutdown ends the network as its work ends: it closes the listeners, waits until
@@ -40,8 +41,13 @@ func (n *Network) Shutdown(ctx context.Context) error {
 	}
 	begun := time.Now()
 	n.await(ctx, func() bool {
-		_, halfOpen := n.host.OpenConnections()
-		return halfOpen == 0 || time.Since(begun) > handshakeTime
+		_, pending := n.host.OpenConnections()
+		for _, l := range listeners {
+			if l.stack != nil {
+				pending += l.stack.Waiting() // until the program accepts them
+			}
+		}
+		return pending == 0 || time.Since(begun) > handshakeTime
 	})
 	for _, l := range listeners {
 		if l.unshare != nil {

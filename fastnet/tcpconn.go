@@ -45,9 +45,12 @@ func newTCPConn(s *stack.TCPConn, network string, f family, k stack.KeepAlive) *
 
 func (c *TCPConn) ok() bool { return c != nil && (c.stack != nil || c.kernel != nil) }
 
-// opError wraps an error of the stack's as package net's methods do; call is
-// the system call they would have made.
+// opError wraps an error of the stack's, if it is one, as package net's methods do;
+// call is the system call they would have made.
 func (c *TCPConn) opError(op, call string, err error) error {
+	if err == nil {
+		return nil
+	}
 	if defect.On(defect.SourceMissing) {
 		return &OpError{Op: op, Net: c.net, Addr: &c.raddr.addr, Err: netError(call, err)}
 	}
@@ -57,6 +60,9 @@ func (c *TCPConn) opError(op, call string, err error) error {
 // setError is opError for the methods that package net has on every Conn,
 // which name the local address only.
 func (c *TCPConn) setError(call string, err error) error {
+	if err == nil {
+		return nil
+	}
 	return &OpError{Op: "set", Net: c.net, Addr: &c.laddr.addr, Err: netError(call, err)}
 }
 
@@ -113,10 +119,7 @@ func (c *TCPConn) CloseRead() error {
 	if c.stack == nil {
 		return c.kernel.CloseRead()
 	}
-	if err := c.stack.CloseRead(); err != nil {
-		return c.opError("close", "shutdown", err)
-	}
-	return nil
+	return c.opError("close", "shutdown", c.stack.CloseRead())
 }
 
 // CloseWrite shuts down the writing side: the peer reads io.EOF after what was
@@ -128,10 +131,7 @@ func (c *TCPConn) CloseWrite() error {
 	if c.stack == nil {
 		return c.kernel.CloseWrite()
 	}
-	if err := c.stack.CloseWrite(); err != nil {
-		return c.opError("close", "shutdown", err)
-	}
-	return nil
+	return c.opError("close", "shutdown", c.stack.CloseWrite())
 }
 
 // LocalAddr returns the local address, a *TCPAddr, always the same one: do not
@@ -169,10 +169,7 @@ func (c *TCPConn) SetDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetDeadline(t)
 	}
-	if err := c.stack.SetDeadline(t); err != nil {
-		return c.setError("set", err)
-	}
-	return nil
+	return c.setError("set", c.stack.SetDeadline(t))
 }
 
 // SetReadDeadline sets the deadline of Read, for one that waits too.
@@ -183,10 +180,7 @@ func (c *TCPConn) SetReadDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetReadDeadline(t)
 	}
-	if err := c.stack.SetReadDeadline(t); err != nil {
-		return c.setError("set", err)
-	}
-	return nil
+	return c.setError("set", c.stack.SetReadDeadline(t))
 }
 
 // SetWriteDeadline sets the deadline of Write, for one that waits too.
@@ -197,10 +191,7 @@ func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetWriteDeadline(t)
 	}
-	if err := c.stack.SetWriteDeadline(t); err != nil {
-		return c.setError("set", err)
-	}
-	return nil
+	return c.setError("set", c.stack.SetWriteDeadline(t))
 }
 
 // SetReadBuffer sets the size of the receive buffer, in bytes.
@@ -211,10 +202,7 @@ func (c *TCPConn) SetReadBuffer(bytes int) error {
 	if c.stack == nil {
 		return c.kernel.SetReadBuffer(bytes)
 	}
-	if err := c.stack.SetReadBuffer(bytes); err != nil {
-		return c.setError("setsockopt", err)
-	}
-	return nil
+	return c.setError("setsockopt", c.stack.SetReadBuffer(bytes))
 }
 
 // SetWriteBuffer sets the size of the send buffer, in bytes.
@@ -225,10 +213,7 @@ func (c *TCPConn) SetWriteBuffer(bytes int) error {
 	if c.stack == nil {
 		return c.kernel.SetWriteBuffer(bytes)
 	}
-	if err := c.stack.SetWriteBuffer(bytes); err != nil {
-		return c.setError("setsockopt", err)
-	}
-	return nil
+	return c.setError("setsockopt", c.stack.SetWriteBuffer(bytes))
 }
 
 // SetLinger sets what Close does with data that is not acknowledged yet: with
@@ -241,10 +226,7 @@ func (c *TCPConn) SetLinger(sec int) error {
 	if c.stack == nil {
 		return c.kernel.SetLinger(sec)
 	}
-	if err := c.stack.SetLinger(sec); err != nil {
-		return c.opError("set", "setsockopt", err)
-	}
-	return nil
+	return c.opError("set", "setsockopt", c.stack.SetLinger(sec))
 }
 
 // SetNoDelay switches Nagle's algorithm off (true, the default) or on.
@@ -255,10 +237,7 @@ func (c *TCPConn) SetNoDelay(noDelay bool) error {
 	if c.stack == nil {
 		return c.kernel.SetNoDelay(noDelay)
 	}
-	if err := c.stack.SetNoDelay(noDelay); err != nil {
-		return c.opError("set", "setsockopt", err)
-	}
-	return nil
+	return c.opError("set", "setsockopt", c.stack.SetNoDelay(noDelay))
 }
 
 // MultipathTCP reports whether the connection uses MPTCP; the stack has none.

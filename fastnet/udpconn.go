@@ -38,7 +38,7 @@ var (
 func (n *Network) newUDPConn(s *stack.UDPConn, network string, f family, v6only, connected bool, set socketOptions) *UDPConn {
 	c := &UDPConn{stack: s, owner: n, net: network, family: f, v6only: v6only, connected: connected}
 	c.oob.Store(uint32(set.oob))
-	c.shadow.made = set
+	c.shadow.made = &set
 	storeUDP(&c.laddr, f, s.LocalAddr())
 	if connected {
 		storeUDP(&c.raddr, f, s.RemoteAddr())
@@ -64,6 +64,9 @@ func (c *UDPConn) opError(op, call string, addr Addr, err error) error {
 }
 
 func (c *UDPConn) setError(call string, err error) error {
+	if err == nil {
+		return nil
+	}
 	return &OpError{Op: "set", Net: c.net, Addr: &c.laddr.addr, Err: netError(call, err)}
 }
 
@@ -119,10 +122,7 @@ func (c *UDPConn) SetDeadline(t time.Time) error {
 		return c.kernel.SetDeadline(t)
 	}
 	c.shared.each(func(k *net.UDPConn) error { return k.SetWriteDeadline(t) })
-	if err := c.stack.SetDeadline(t); err != nil {
-		return c.setError("set", err)
-	}
-	return nil
+	return c.setError("set", c.stack.SetDeadline(t))
 }
 
 // SetReadDeadline sets the deadline of the reading methods.
@@ -133,10 +133,7 @@ func (c *UDPConn) SetReadDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetReadDeadline(t)
 	}
-	if err := c.stack.SetReadDeadline(t); err != nil {
-		return c.setError("set", err)
-	}
-	return nil
+	return c.setError("set", c.stack.SetReadDeadline(t))
 }
 
 // SetWriteDeadline sets the deadline of the writing methods.
@@ -148,10 +145,7 @@ func (c *UDPConn) SetWriteDeadline(t time.Time) error {
 		return c.kernel.SetWriteDeadline(t)
 	}
 	c.shared.each(func(k *net.UDPConn) error { return k.SetWriteDeadline(t) })
-	if err := c.stack.SetWriteDeadline(t); err != nil {
-		return c.setError("set", err)
-	}
-	return nil
+	return c.setError("set", c.stack.SetWriteDeadline(t))
 }
 
 // SetReadBuffer sets the size of the receive buffer, in bytes.
@@ -163,10 +157,7 @@ func (c *UDPConn) SetReadBuffer(bytes int) error {
 		return c.kernel.SetReadBuffer(bytes)
 	}
 	c.shared.each(func(k *net.UDPConn) error { return k.SetReadBuffer(bytes) })
-	if err := c.stack.SetReadBuffer(bytes); err != nil {
-		return c.setError("setsockopt", err)
-	}
-	return nil
+	return c.setError("setsockopt", c.stack.SetReadBuffer(bytes))
 }
 
 // SetWriteBuffer sets the size of the send buffer, in bytes.
@@ -178,10 +169,7 @@ func (c *UDPConn) SetWriteBuffer(bytes int) error {
 		return c.kernel.SetWriteBuffer(bytes)
 	}
 	c.shared.each(func(k *net.UDPConn) error { return k.SetWriteBuffer(bytes) })
-	if err := c.stack.SetWriteBuffer(bytes); err != nil {
-		return c.setError("setsockopt", err)
-	}
-	return nil
+	return c.setError("setsockopt", c.stack.SetWriteBuffer(bytes))
 }
 
 // File is as TCPConn.File.

@@ -143,6 +143,14 @@ func (x *xdp) take() (dev nic.Device, err error) {
 	if len(left) > 0 {
 		n.log.Warn("fastnet: settings that a process had changed and not put back are put back", slog.String("interface", cfg.Interface), slog.String("settings", strings.Join(left, " ")))
 	}
+	if cfg.Queues > 0 {
+		// Answers to dials, and what hashes or moves there, would meet the
+		// kernel, which resets what it does not know.
+		if r, err := afxdp.Probe(cfg.Config); err == nil && r.Queues < r.RxQueues {
+			return nil, fmt.Errorf("queues=%d: %s receives on %d, and packets on the others would reach the kernel, which resets their connections: leave queues out, or let the interface have no more (ethtool -L %s combined %d)",
+				cfg.Queues, cfg.Interface, r.RxQueues, cfg.Interface, cfg.Queues)
+		}
+	}
 	n.announce(&state)
 	if cfg.BusyPoll > 0 {
 		if err := setBusyPoll(journal, cfg.BusyPoll); err != nil {

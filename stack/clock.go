@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"math"
 	"time"
+
+	"github.com/fastnet-go/fastnet/internal/bubble"
 )
 
 // Never is the time of no deadline.
@@ -17,13 +19,22 @@ type Clock func() time.Duration
 // that it tells is zero or close to it.
 var processStart = time.Now().Add(-time.Hour)
 
-func systemClock() time.Duration { return time.Since(processStart) }
+func systemClock() time.Duration {
+	d := time.Since(processStart)
+	if d < 0 { // a goroutine of a testing/synctest bubble, whose time begins with the year 2000
+		d = bubble.Time() + bubbleLag
+	}
+	return d
+}
+
+// bubbleLag is what systemClock is ahead of bubble.Time.
+var bubbleLag = time.Since(processStart) - bubble.Time()
 
 // SystemClock returns the clock that hosts have by default. They share it, and
 // so a poller reads it once for all of them. In a testing/synctest bubble it is
 // one that begins now, as the bubble's time is another.
 func SystemClock() Clock {
-	if systemClock() > 0 {
+	if !bubble.Inside() {
 		return systemClock
 	}
 	base := time.Now().Add(-time.Hour)

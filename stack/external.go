@@ -51,7 +51,7 @@ func (i *Interface) SetAddrs(addrs []netip.Prefix) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	locals := make(map[netip.Addr]*Interface)
-	for a, o := range *h.locals.Load() {
+	for a, o := range h.locals.Load().byAddr {
 		if o != i {
 			locals[a] = o
 		}
@@ -78,7 +78,7 @@ func (i *Interface) SetAddrs(addrs []netip.Prefix) error {
 		return err
 	}
 	i.addrs.Store(&kept)
-	h.locals.Store(&locals)
+	h.locals.Store(newLocalAddrs(locals))
 	h.pathMTUs.gen.Add(1) // paths look again
 	return nil
 }
@@ -152,6 +152,13 @@ func (h *Host) HasTCPFlow(local, remote netip.AddrPort) bool {
 // the port is about to be somebody else's. Connections that have begun go on, and
 // Accept returns them.
 func (l *TCPListener) Drain() { l.draining.Store(true) }
+
+// Waiting is how many connections Accept would return without waiting.
+func (l *TCPListener) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue)
+}
 
 // Deliver queues a datagram that has come to the socket another way: by the
 // kernel's socket of the same port. It is dropped, and counted, if the buffer is

@@ -17,11 +17,19 @@ type flow struct {
 	next     atomic.Pointer[flow]
 }
 
+// flow makes the connection's entry for the table, with the key it has by now. It
+// is part of the connection, so that it takes no allocation; once it is out of the
+// table, what came behind it in its bucket is kept for as long as the connection.
+func (c *TCPConn) flow() *flow {
+	c.entry.key, c.entry.conn = c.key, c
+	return &c.entry
+}
+
 // timeWait is a connection in TIME-WAIT.
 type timeWait struct {
-	mu   sync.Mutex
-	core tcp.TimeWait
-	key  tuple
+	mu    sync.Mutex
+	core  tcp.TimeWait
+	entry flow // of the flow table
 
 	// Under timeWaits.mu.
 	listed     bool

@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/fastnet-go/fastnet/internal/bubble"
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/wire"
 	"github.com/fastnet-go/fastnet/stack/reassembly"
@@ -97,6 +100,7 @@ type Host struct {
 	pathMTUs  pathMTUs
 	large     largeSent
 	count     counters
+	waiters   waiters
 
 	configMu   sync.Mutex
 	tcpConfigs map[TCPOptions]*tcp.Config
@@ -105,7 +109,7 @@ type Host struct {
 	rng   *rand.Rand
 
 	ifaces     atomic.Pointer[[]*Interface]
-	locals     atomic.Pointer[map[netip.Addr]*Interface]
+	locals     atomic.Pointer[localAddrs]
 	loop       *Interface
 	mu         sync.Mutex             // changes of ifaces, locals, driver
 	driver     atomic.Pointer[worker] // advances the timers
@@ -135,7 +139,7 @@ func NewHost(cfg Config) *Host {
 	if cfg.MaxMemory == 0 {
 		cfg.MaxMemory = defaultMemory()
 	}
-	shared := cfg.Clock == nil && systemClock() > 0
+	shared := cfg.Clock == nil && !bubble.Inside()
 	if cfg.Clock == nil {
 		cfg.Clock = SystemClock()
 	}
@@ -146,6 +150,7 @@ func NewHost(cfg Config) *Host {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &Host{cfg: cfg, clock: cfg.Clock, log: cfg.Logger.With("host", cfg.Name), systemClock: shared}
+	h.waiters.bubbled = bubble.Inside()
 	h.tcpConfigs = make(map[TCPOptions]*tcp.Config)
 	cfg.Rand(h.secret[:])
 	var seed [32]byte
@@ -169,7 +174,7 @@ func NewHost(cfg Config) *Host {
 	h.fragments.init(h)
 	h.limiter.init(now, h.random)
 	h.ifaces.Store(&[]*Interface{})
-	h.locals.Store(&map[netip.Addr]*Interface{})
+	h.locals.Store(&localAddrs{})
 	h.attachLoopback()
 	return h
 }
@@ -252,8 +257,26 @@ func (h *Host) isLocal(a netip.Addr) bool {
 	if a.Is4() && a.As4()[0] == 127 {
 		return true
 	}
-	_, ok := (*h.locals.Load())[a]
+	l := h.locals.Load()
+	if l.few != nil {
+		return slices.Contains(l.few, a)
+	}
+	_, ok := l.byAddr[a]
 	return ok
+}
+
+// localAddrs are a host's addresses, without zones. It does not change.
+type localAddrs struct {
+	byAddr map[netip.Addr]*Interface
+	few    []netip.Addr // all, if they are so few that this is faster
+}
+
+func newLocalAddrs(byAddr map[netip.Addr]*Interface) *localAddrs {
+	l := &localAddrs{byAddr: byAddr}
+	if len(byAddr) <= 8 {
+		l.few = slices.Collect(maps.Keys(byAddr))
+	}
+	return l
 }
 
 // arm makes t expire at when at the latest, and wakes the poller if it sleeps

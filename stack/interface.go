@@ -118,7 +118,7 @@ func (h *Host) attach(dev nic.Device, cfg InterfaceConfig, loopback bool) (*Inte
 		}
 	}
 	locals := make(map[netip.Addr]*Interface)
-	for a, o := range *h.locals.Load() {
+	for a, o := range h.locals.Load().byAddr {
 		locals[a] = o
 	}
 	i.index = len(h.interfaces()) + 1
@@ -142,7 +142,7 @@ func (h *Host) attach(dev nic.Device, cfg InterfaceConfig, loopback bool) (*Inte
 	i.setLink(dev.Link())
 	list := append([]*Interface(nil), h.interfaces()...)
 	list = append(list, i)
-	h.locals.Store(&locals)
+	h.locals.Store(newLocalAddrs(locals))
 	h.ifaces.Store(&list)
 	if h.poller != nil {
 		h.poller.assign(i)

@@ -29,12 +29,14 @@ func defaultMemory() int64 {
 }
 
 // account tells the host's memory of what the queue holds: more at a time the
-// more it is, so that not each packet costs a change of what all share.
+// more it is, so that not each packet costs a change of what all share. A page is
+// not worth a change, as of a request that is read at once: it is near to what
+// the connection takes itself, which is not counted either.
 func (r *receiveQueue) account(m *tcp.Memory) {
 	const page, step = 4 << 10, 64 << 10
 	want := r.charged
 	switch {
-	case r.mem > r.charged:
+	case r.mem > max(r.charged, page):
 		want = min(2*r.mem, r.mem+step)
 	case r.mem == 0 || r.charged > r.mem+2*step:
 		want = r.mem
@@ -51,19 +53,29 @@ func (r *receiveQueue) account(m *tcp.Memory) {
 // most, and to what was offered before.
 func (r *receiveQueue) free(m *tcp.Memory) int {
 	const slack = 16 << 10 // some small packets are kept as they are
-	limit := r.limit
-	if m.Tight() {
-		// What was offered is not taken back (RFC 9293 section 3.8.6), but
-		// nothing is added.
-		limit = min(limit, firstRcvBuf)
-		if m.Full() {
-			limit = min(limit, leastOffer)
-			if r.bytes > 0 {
-				return 0
-			}
-		}
+	if r.bytes > 0 && m.Full() {
+		return 0
 	}
-	return max(0, int(limit-max(r.bytes, (r.mem-slack)/2)))
+	return max(0, int(r.allowed(m)-max(r.bytes, (r.mem-slack)/2)))
+}
+
+// allowed is the buffer's size as memory is now. What was offered is not taken
+// back (RFC 9293 section 3.8.6), but nothing is added.
+func (r *receiveQueue) allowed(m *tcp.Memory) int32 {
+	switch {
+	case m.Full():
+		return min(r.limit, leastOffer)
+	case m.Tight():
+		return min(r.limit, firstRcvBuf)
+	}
+	return r.limit
+}
+
+// updateDue reports whether the reader has taken so much that the peer may be
+// waiting to hear of it. While memory is short it may have been offered nothing
+// before the last byte was read.
+func (r *receiveQueue) updateDue(m *tcp.Memory) bool {
+	return r.drained >= r.allowed(m)/4 || r.bytes == 0 && r.drained > 0 && m.Tight()
 }
 
 // leastOffer is what a connection without unread data is offered however short

@@ -223,7 +223,10 @@ func TestMemoryIsBounded(t *testing.T) {
 // peer hears of it at once when that has been read, and need not probe.
 func TestWindowReopensWhileMemoryIsShort(t *testing.T) {
 	const limit = 100 << 20
-	for name, held := range map[string]int{"tight": limit / 10 * 8, "full": limit} {
+	for name, c := range map[string]struct{ held, rounds int }{
+		"tight": {limit / 10 * 8, 20},
+		"full":  {limit, 2}, // the second segment of the second round is as if lost
+	} {
 		t.Run(name, func(t *testing.T) {
 			d := newPathDuo(t, wire.Config{Pool: 1 << 14}, fault.Faults{Delay: time.Millisecond}, [2]Config{{MaxMemory: limit}})
 			ln, err := d.a.ListenTCP(addrPort("10.0.0.1:80"), ListenOptions{})
@@ -235,7 +238,6 @@ func TestWindowReopensWhileMemoryIsShort(t *testing.T) {
 			require.NoError(t, err)
 			server.rq.limit = 4 << 20
 			server.core.SetRcvBuf(4 << 20)
-			d.a.memory.Add(held)
 			data, buf := pattern(1<<20), make([]byte, 1<<20)
 			read := func() (total int) {
 				for {
@@ -250,15 +252,15 @@ func TestWindowReopensWhileMemoryIsShort(t *testing.T) {
 				client.TryWrite(data)
 				d.sleep(100 * time.Millisecond) // less than a probe's
 			}
-			for range 10 { // until what was offered before is used up
+			for range 10 { // until what was offered is used up
 				fill()
-				read()
 			}
-			for range 5 {
+			d.a.memory.Add(c.held)
+			for range c.rounds {
 				fill()
 				require.NotZero(t, read())
 			}
-			d.a.memory.Add(-held)
+			d.a.memory.Add(-c.held)
 			client.SetLinger(0)
 			client.Close()
 			server.Close()

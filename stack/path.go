@@ -143,6 +143,13 @@ func (p *path) mac(now time.Duration) (mac [6]byte, ok bool) {
 	return mac, ok
 }
 
+// resolve looks the next hop's entry up, of a path to one host.
+func (p *path) resolve(now time.Duration) {
+	if p.entry == nil && !p.iface.loopback {
+		p.entry = p.iface.neighbors.Lookup(p.nextHop, now)
+	}
+}
+
 // confirm tells the neighbour cache that the next hop is alive: what came is an
 // answer to what went there (RFC 4861 section 7.3.1).
 func (p *path) confirm(now time.Duration) {

@@ -56,7 +56,9 @@ func (a *portAllocator) bind(b *binding, free func(binding) bool) error {
 // Each try takes a step, so that no port comes again before all others have had
 // their turn.
 func (a *portAllocator) pickFor(k *tuple, series uint8, tries int, use func(port uint16) bool) bool {
-	h := k.hash(&a.host.flows.key)
+	dest := *k
+	dest.localPort = 0 // that of a try before
+	h := dest.hash(&a.host.flows.key)
 	step := &a.steps[uint8(h>>56)+series]
 	for range tries {
 		if use(firstEphemeral + uint16((uint32(h)+step.Add(1))%numEphemeral)) {

@@ -16,7 +16,7 @@ import (
 // the connection's lock.
 type receiveQueue struct {
 	mu         sync.Mutex
-	cond       sync.Cond
+	waits      waitList // readers
 	head, tail *nic.Packet
 	spill      *[]byte // follows the list: what came while there was no buffer for it
 	bytes      int32   // on the list and in spill
@@ -26,7 +26,6 @@ type receiveQueue struct {
 	charged    int32   // of these, known to the host's memory
 	taken      int32   // bytes read since rightsize looked
 	packets    int32
-	waiting    int32 // readers
 	end        error
 	deadline   time.Duration
 	timer      timer.Timer
@@ -43,7 +42,6 @@ type receiveQueue struct {
 var errDeadline = os.ErrDeadlineExceeded
 
 func (r *receiveQueue) init(limit int) {
-	r.cond.L = &r.mu
 	r.limit = int32(limit)
 	r.deadline = Never
 	r.credit = 2
@@ -56,7 +54,7 @@ func (r *receiveQueue) keepWhole(p *nic.Packet) bool {
 	if p.Pool().Low() || r.mem > 2*r.limit {
 		return false
 	}
-	return p.Len()*4 >= p.BufferSize() || r.waiting > 0 && r.packets < 4
+	return p.Len()*4 >= p.BufferSize() || r.waits.waiting > 0 && r.packets < 4
 }
 
 // append queues p, whose bytes are the payload. p is the queue's from then on.
@@ -194,19 +192,7 @@ func (r *receiveQueue) finish(err error) {
 }
 
 // wake wakes who waits, and reports whether anybody did.
-func (r *receiveQueue) wake() bool {
-	if r.waiting > 0 {
-		r.cond.Broadcast()
-	}
-	return r.waiting > 0
-}
-
-// wait sleeps until there is news.
-func (r *receiveQueue) wait() {
-	r.waiting++
-	r.cond.Wait()
-	r.waiting--
-}
+func (r *receiveQueue) wake() bool { return r.waits.wakeAll() }
 
 // rounds is how often a reader should poll before it sleeps. Polling finds the
 // answer of a peer in the same process sooner than a wake-up does; for the
@@ -246,7 +232,7 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 	}
 	n := r.read(b)
 	r.account(&c.host.memory)
-	update := r.drained >= r.limit/4
+	update := r.updateDue(&c.host.memory)
 	r.mu.Unlock()
 	if update {
 		c.updateWindow()
@@ -308,7 +294,7 @@ func (c *TCPConn) awaitData() error {
 		if err := r.status(); err != nil {
 			return err
 		}
-		r.wait()
+		r.waits.wait(c.host, &r.mu)
 	}
 	return r.status()
 }

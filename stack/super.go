@@ -35,7 +35,7 @@ func (q *queue) receiveSuper(p *nic.Packet, now time.Duration) bool {
 	case e.Type() == header.TypeIPv6 && ip[0]>>4 == 6 && len(ip) >= header.IPv6Len:
 		h := header.IPv6(ip[:header.IPv6Len])
 		if h.NextHeader() != header.ProtoTCP || header.IPv6Len+h.PayloadLen() != length ||
-			h.SrcAddr().IsLinkLocalUnicast() || !q.iface.loopback && (h.SrcAddr().IsLoopback() || h.DstAddr().IsLoopback()) {
+			h.SrcAddr().IsLinkLocalUnicast() || q.martian6(h.SrcAddr(), h.DstAddr()) {
 			return false
 		}
 		hl, k = header.IPv6Len, tuple{local: addr16(h.Dst()), remote: addr16(h.Src())}

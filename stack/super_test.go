@@ -3,12 +3,15 @@ package stack
 import (
 	"crypto/sha256"
 	"io"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/wire"
+	"github.com/fastnet-go/fastnet/stack/header"
+	"github.com/fastnet-go/fastnet/stack/tcp"
 )
 
 // partsDevice delivers what a device receives in parts of at most 1400 bytes, as
@@ -78,4 +81,30 @@ func TestSuperSegmentsInParts(t *testing.T) {
 			require.NoError(t, c.Close())
 		})
 	}
+}
+
+// An IPv6 packet in parts from an IPv4-mapped address is not of the IPv4
+// connection with the same tuple (RFC 4291 section 2.5.5.2 names no such packet).
+func TestSuperSegmentsOfMappedAddresses(t *testing.T) {
+	l := newLab(t, wire.Config{})
+	ln := l.listen("10.0.0.1:80")
+	c := l.accept(ln, addrPort("10.0.0.2:5000"))
+	mapped := func(a netip.Addr) netip.Addr { return netip.AddrFrom16(a.As16()) }
+	data := make([]byte, 300)
+	body := tcpBytes(c.local, c.remote, tcp.Segment{Flags: ack, Seq: c.snd, Ack: c.rcv, Window: 1000, Payload: data})
+	whole := l.ip6(header.IPv6Fields{NextHeader: header.ProtoTCP, HopLimit: 64, Src: mapped(c.local.Addr()).As16(), Dst: mapped(c.remote.Addr()).As16()}, body)
+	pool := mustPool(nic.PoolConfig{})
+	p, rest := pool.Get(), pool.Get()
+	copy(p.Extend(len(whole)-100), whole)
+	copy(rest.Extend(100), whole[len(whole)-100:])
+	p.Append(rest)
+	p.Checksum = nic.ChecksumVerified
+	q := l.iface.queues[0]
+	q.mu.Lock()
+	q.receive(p, l.now)
+	q.endRun(l.now)
+	q.mu.Unlock()
+	require.Zero(t, c.conn.Info().Received)
+	require.EqualValues(t, 1, l.drops(DropMartian))
+	require.Zero(t, pool.InUse())
 }

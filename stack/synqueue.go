@@ -21,10 +21,12 @@ const (
 	// SYN queue more than half full it is fewRetries, which is 7 s.
 	synackRetries = 5
 	fewRetries    = 2
+	// maxSpare is how many records wait for the next handshakes.
+	maxSpare = 64
 	// leastSYNQueue is what a listener may have half open however small its
 	// backlog is: a record is cheaper than what a cookie loses.
 	leastSYNQueue = 128
-	// defaultHalfOpen bounds the memory of all listeners' SYN queues, at some 300
+	// defaultHalfOpen bounds the memory of all listeners' SYN queues, at some 400
 	// bytes each.
 	defaultHalfOpen = 16 << 10
 	// cookieRace is for how long after a cookie was sent data may come before the
@@ -43,6 +45,8 @@ type synQueue struct {
 	mu      sync.Mutex
 	records map[tuple]*halfOpen
 	levels  [synackRetries + 1]halfOpenList // by the SYN-ACKs sent again: each waits equally long
+	spare   *halfOpen                       // for the next: by next, nSpare of them
+	nSpare  int
 	cookies tcp.Cookies
 	baked   time.Duration // when the latest cookie was sent; 0: never
 	closed  bool
@@ -54,6 +58,7 @@ type halfOpen struct {
 	key        tuple
 	listener   *TCPListener
 	q          *queue // where the SYN came from
+	path       path   // back
 	core       tcp.Request
 	due        time.Duration // of the next SYN-ACK
 	complete   bool          // it becomes a connection just now
@@ -94,9 +99,10 @@ func (s *synQueue) init(h *Host) {
 	s.timer.Init(s, 0)
 }
 
-// add keeps a request of l's, and reports whether it did: not if there are too
-// many, unless force, or if the listener has been closed.
-func (s *synQueue) add(q *queue, k *tuple, l *TCPListener, req *tcp.Request, force bool, now time.Duration) (kept, closed bool) {
+// add keeps a request of l's, whose answer takes the path pa, and reports whether
+// it did: not if there are too many, unless force, or if the listener has been
+// closed.
+func (s *synQueue) add(q *queue, k *tuple, l *TCPListener, pa *path, req *tcp.Request, force bool, now time.Duration) (kept, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || l.isClosed() || s.records[*k] != nil { // another queue was faster
@@ -105,7 +111,14 @@ func (s *synQueue) add(q *queue, k *tuple, l *TCPListener, req *tcp.Request, for
 	if !force && (len(s.records) >= s.host.cfg.MaxHalfOpen || l.halfOpen >= max(l.opts.Backlog, leastSYNQueue)) {
 		return false, false
 	}
-	r := &halfOpen{key: *k, listener: l, q: q, core: *req}
+	r := s.spare
+	if r == nil {
+		r = new(halfOpen)
+	} else {
+		s.spare = r.next
+		s.nSpare--
+	}
+	r.key, r.listener, r.q, r.path, r.core = *k, l, q, *pa, *req
 	s.records[r.key] = r
 	s.n.Store(int32(len(s.records)))
 	l.halfOpen++
@@ -127,6 +140,7 @@ func (s *synQueue) completed(r *halfOpen) {
 	s.mu.Lock()
 	if s.records[r.key] == r {
 		s.remove(r)
+		s.recycle(r)
 	}
 	s.mu.Unlock()
 }
@@ -137,6 +151,15 @@ func (s *synQueue) remove(r *halfOpen) {
 	delete(s.records, r.key)
 	s.n.Store(int32(len(s.records)))
 	r.listener.halfOpen--
+}
+
+// recycle keeps a record that nobody looks at any more.
+func (s *synQueue) recycle(r *halfOpen) {
+	if s.nSpare < maxSpare {
+		*r = halfOpen{next: s.spare}
+		s.spare = r
+		s.nSpare++
+	}
 }
 
 // bake turns req, which is not kept, into a cookie's, and reports whether it
@@ -177,6 +200,9 @@ func (s *synQueue) Expire(_ int, now time.Duration) {
 				}
 				if level >= retries || level >= fewRetries && 2*r.listener.halfOpen > max(r.listener.opts.Backlog, leastSYNQueue) {
 					s.remove(r)
+					if !r.complete {
+						s.recycle(r)
+					}
 					s.host.count.synTimeouts.Add(1)
 					continue
 				}
@@ -271,6 +297,7 @@ func (q *queue) receiveHalfOpen(p *nic.Packet, k *tuple, seg *tcp.Segment, now t
 		}
 	case tcp.RequestEnd:
 		s.remove(r)
+		s.recycle(r)
 		reply = false
 	case tcp.RequestAccept:
 		if why, ok := l.takes(); !ok {
@@ -282,9 +309,17 @@ func (q *queue) receiveHalfOpen(p *nic.Packet, k *tuple, seg *tcp.Segment, now t
 			return true
 		}
 		r.complete = true
-		req := r.core
+		req, pa, known := r.core, r.path, r.q == q && r.path.gen == h.generation()
 		s.mu.Unlock()
-		l.establish(q, p, k, &req, r, now)
+		if !known {
+			var err error
+			if pa, err = h.pathBack(q, k); err != nil {
+				s.completed(r)
+				h.drop(p, DropNoRoute)
+				return true
+			}
+		}
+		l.establish(q, p, k, &pa, &req, r, now)
 		return true
 	}
 	s.mu.Unlock()
@@ -314,7 +349,7 @@ func (l *TCPListener) receiveCookie(q *queue, p *nic.Packet, k *tuple, seg *tcp.
 	pa, err := h.pathBack(q, k)
 	verdict := tcp.CookieInvalid
 	if err == nil {
-		init := pa.tcpInit(&h.secret, 0)
+		init := pa.tcpInit(0, pa.tsOffset(&h.secret))
 		verdict = s.cookies.Check(&req, l.config, &init, seg, local, remote, now)
 	}
 	s.mu.Unlock()
@@ -341,6 +376,6 @@ func (l *TCPListener) receiveCookie(q *queue, p *nic.Packet, k *tuple, seg *tcp.
 		h.drop(p, why)
 		return true
 	}
-	l.establish(q, p, k, &req, nil, now)
+	l.establish(q, p, k, &pa, &req, nil, now)
 	return true
 }

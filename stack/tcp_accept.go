@@ -28,15 +28,16 @@ func (l *TCPListener) receiveSYN(q *queue, k *tuple, seg *tcp.Segment, old *flow
 		h.count.drops[DropNoRoute].Add(1)
 		return
 	}
-	init := pa.tcpInit(&h.secret, tcp.ISS(&h.secret, local, remote, now))
+	init := pa.tcpInit(tcp.ISS(&h.secret, local, remote, now), pa.tsOffset(&h.secret))
 	if old != nil {
 		init.ISS = old.timeWait.core.NextISS(init.ISS)
 	}
+	pa.resolve(now)
 	var req tcp.Request
 	req.Open(l.config, &init, seg, now)
 	// One that replaces a TIME-WAIT record is kept in any case: it takes no more
 	// than that did, and a cookie could not begin after what the old one sent.
-	kept, closed := h.synq.add(q, k, l, &req, old != nil, now)
+	kept, closed := h.synq.add(q, k, l, &pa, &req, old != nil, now)
 	switch {
 	case closed:
 		h.count.drops[DropListenOverflow].Add(1)
@@ -86,29 +87,21 @@ func (h *Host) pathBack(q *queue, k *tuple) (path, error) {
 	return h.findPath(remote, fromAddr(k.local), uint64(q.index))
 }
 
-// establish makes the connection whose handshake p completes. p is its first
-// segment, and the connection is q's current run from then on. r is its record on
-// the SYN queue, nil if a cookie took its place.
-func (l *TCPListener) establish(q *queue, p *nic.Packet, k *tuple, req *tcp.Request, r *halfOpen, now time.Duration) {
+// establish makes the connection whose handshake p completes, on the path pa. p is
+// its first segment, and the connection is q's current run from then on. r is its
+// record on the SYN queue, nil if a cookie took its place.
+func (l *TCPListener) establish(q *queue, p *nic.Packet, k *tuple, pa *path, req *tcp.Request, r *halfOpen, now time.Duration) {
 	h := l.host
-	pa, err := h.pathBack(q, k)
-	if err != nil {
-		if r != nil {
-			h.synq.completed(r)
-		}
-		h.drop(p, DropNoRoute)
-		return
-	}
 	local, remote := fromAddr(k.local), fromAddr(k.remote)
 	if k.scope != 0 {
 		local, remote = local.WithZone(q.iface.name), remote.WithZone(q.iface.name)
 	}
-	c := h.newConn(netip.AddrPortFrom(local, k.localPort), netip.AddrPortFrom(remote, k.remotePort), pa, &l.opts.TCP)
+	c := h.newConn(netip.AddrPortFrom(local, k.localPort), netip.AddrPortFrom(remote, k.remotePort), *pa, &l.opts.TCP)
 	c.listener = l
 	c.lock()
 	c.mtu = int32(pa.mtu())
-	c.core.AcceptRequest(c.config, pa.tcpInit(&h.secret, 0), req, now)
-	made := h.flows.insert(&flow{key: c.key, conn: c}, nil)
+	c.core.AcceptRequest(c.config, pa.tcpInit(0, 0), req, now)
+	made := h.flows.insert(c.flow(), nil)
 	if r != nil {
 		h.synq.completed(r)
 	}
@@ -133,8 +126,11 @@ func (l *TCPListener) push(c *TCPConn) {
 	l.host.count.passiveOpens.Add(1)
 	l.mu.Lock()
 	if c.unaccepted = l.closed; !c.unaccepted {
+		if cap(l.queue) == 0 {
+			l.queue = make([]*TCPConn, 0, 16) // not one for each that comes
+		}
 		l.queue = append(l.queue, c)
-		l.cond.Signal()
+		l.waits.wakeOne()
 	}
 	l.mu.Unlock()
 }
@@ -161,8 +157,13 @@ func (l *TCPListener) replyOn(pa *path, k *tuple, seg *tcp.Segment, now time.Dur
 	l.host.sendSegmentOn(pa, k, seg, ttl, tos, now)
 }
 
+// tsOffset is what the timestamps of the path's connections begin at.
+func (p *path) tsOffset(secret *[16]byte) uint32 {
+	return tcp.TSOffset(secret, netip.AddrPortFrom(p.src, 0), netip.AddrPortFrom(p.dst, 0))
+}
+
 // tcpInit is what a connection on the path begins with.
-func (p *path) tcpInit(secret *[16]byte, iss tcp.Seq) tcp.Init {
+func (p *path) tcpInit(iss tcp.Seq, tsOffset uint32) tcp.Init {
 	headers := header.IPv4MinLen
 	var assume uint16
 	if p.dst.Is6() {
@@ -171,7 +172,7 @@ func (p *path) tcpInit(secret *[16]byte, iss tcp.Seq) tcp.Init {
 	mss := uint16(min(p.mtu()-headers-header.TCPMinLen, 65535))
 	return tcp.Init{
 		ISS:      iss,
-		TSOffset: tcp.TSOffset(secret, netip.AddrPortFrom(p.src, 0), netip.AddrPortFrom(p.dst, 0)),
+		TSOffset: tsOffset,
 		RcvMSS:   mss,
 		SndMSS:   mss,
 		// Of a peer that states none (RFC 9293 section 3.7.1).

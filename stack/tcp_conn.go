@@ -25,6 +25,7 @@ var ErrWouldBlock = errors.New("operation would block")
 type TCPConn struct {
 	host     *Host
 	key      tuple
+	entry    flow                  // of the flow table
 	listener *TCPListener          // who accepts it; nil of a dialled one
 	home     atomic.Pointer[queue] // where its packets come from: see home.go
 
@@ -121,7 +122,7 @@ func (c *TCPConn) setPath() {
 // init is what the state machine of a connection begins with.
 func (c *TCPConn) init(now time.Duration) tcp.Init {
 	c.mtu = int32(c.path.mtu())
-	return c.path.tcpInit(&c.host.secret, tcp.ISS(&c.host.secret, c.LocalAddr(), c.RemoteAddr(), now))
+	return c.path.tcpInit(tcp.ISS(&c.host.secret, c.LocalAddr(), c.RemoteAddr(), now), c.path.tsOffset(&c.host.secret))
 }
 
 // LocalAddr is the connection's own address.

@@ -160,7 +160,7 @@ func (h *Host) dialFrom(p path, port uint16, remote netip.AddrPort, o *TCPOption
 			init.ISS = old.timeWait.core.NextISS(init.ISS)
 		}
 		c.core.Connect(c.config, init, now)
-		if !h.flows.insert(&flow{key: k, conn: c}, old) {
+		if !h.flows.insert(c.flow(), old) {
 			c.core.Release()
 			return false
 		}

@@ -166,7 +166,7 @@ func TestFillWaitsForTheSendBuffer(t *testing.T) {
 	waits := func() bool {
 		c.lock()
 		defer c.unlock()
-		return c.wq.waiting > 0
+		return c.wq.waits.waiting > 0
 	}
 	require.Eventually(t, waits, 10*time.Second, time.Millisecond)
 	i := c.Info()

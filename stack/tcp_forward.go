@@ -19,7 +19,7 @@ const (
 type forwarding struct {
 	packets [forwardPackets + 1]*nic.Packet // one more: nil for what has spilled
 	bufs    [forwardPackets + 1][]byte
-	n       int                        // of bufs
+	n       int // of bufs
 }
 
 var forwardings = sync.Pool{New: func() any { return new(forwarding) }}
@@ -99,7 +99,7 @@ func (c *TCPConn) takeInto(f *forwarding) (int, error) {
 	}
 	n := f.take(r)
 	r.account(&c.host.memory)
-	update := r.drained >= r.limit/4
+	update := r.updateDue(&c.host.memory)
 	r.mu.Unlock()
 	if update {
 		c.updateWindow()

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/fastnet-go/fastnet/nic"
@@ -68,7 +69,7 @@ func (q *queue) checksumOK(b []byte, sum uint16) bool {
 // segment takes a segment of q.cur: at once, or together with those that
 // continue it.
 func (q *queue) segment(p *nic.Packet, now time.Duration) {
-	if !q.beginRun(p) {
+	if q.following == nil || !q.beginRun(p) {
 		q.cur.input(p, now)
 	}
 }
@@ -174,15 +175,15 @@ func (q *queue) receiveUnknown(p *nic.Packet, k *tuple, old *flow, now time.Dura
 		q.host.drop(p, DropTCPHeader)
 		return
 	}
+	if !q.group && q.receiveHalfOpen(p, k, &seg, now) { // whose addresses were looked at
+		return
+	}
 	switch {
 	case !q.host.isLocal(fromAddr(k.local)):
 		q.host.drop(p, DropNotLocal)
 		return
 	case !q.iface.validPeer(k) || q.group:
 		q.host.drop(p, DropMartian)
-		return
-	}
-	if q.receiveHalfOpen(p, k, &seg, now) {
 		return
 	}
 	if l := q.host.listeners.lookup(k); l != nil {
@@ -255,8 +256,15 @@ func (h *Host) sendSegmentOn(pa *path, k *tuple, seg *tcp.Segment, ttl, tos uint
 	putSegment(t, k, seg, optLen)
 	header.TCP(t).SetChecksum(^header.Checksum(t, header.Combine(pa.pseudoSum(header.ProtoTCP), uint16(len(t)), 0)))
 	finishIP(b[header.EthernetLen:n], len(t))
-	pa.send([]*nic.Packet{p}, now)
+	one := singles.Get().(*[1]*nic.Packet)
+	one[0] = p
+	pa.send(one[:], now)
+	one[0] = nil
+	singles.Put(one)
 }
+
+// singles are lists of one packet: what is passed to a device escapes.
+var singles = sync.Pool{New: func() any { return new([1]*nic.Packet) }}
 
 // putSegment writes a TCP header with its options and a checksum of zero.
 func putSegment(b []byte, k *tuple, seg *tcp.Segment, optLen int) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/stack/tcp"
+	"github.com/fastnet-go/fastnet/stack/timer"
 )
 
 // defaultBacklog is Linux's net.core.somaxconn.
@@ -36,12 +37,13 @@ type TCPListener struct {
 	halfOpen int         // on the SYN queue, whose mutex it is under
 
 	mu       sync.Mutex
-	cond     sync.Cond
+	waits    waitList
 	queue    []*TCPConn // established, not accepted
 	closed   bool
 	dead     error // why nobody will connect any more
 	expired  bool
-	deadline *time.Timer
+	deadline time.Duration // 0 and Never: none to come
+	timer    timer.Timer
 }
 
 // listenTable finds listeners. Look-ups read a snapshot.
@@ -167,7 +169,7 @@ func (h *Host) ListenTCP(laddr netip.AddrPort, o ListenOptions) (*TCPListener, e
 	}
 	setDefault(&o.Backlog, defaultBacklog)
 	l := &TCPListener{host: h, bind: b, opts: o}
-	l.cond.L = &l.mu
+	l.timer.Init(l, 0)
 	l.config = h.tcpConfig(&o.TCP)
 	if err := h.listeners.add(l); err != nil {
 		return nil, err
@@ -196,7 +198,7 @@ func (l *TCPListener) Accept() (*TCPConn, error) {
 		if err != ErrWouldBlock {
 			return c, err
 		}
-		l.cond.Wait()
+		l.waits.wait(l.host, &l.mu)
 	}
 }
 
@@ -222,9 +224,6 @@ func (l *TCPListener) next() (*TCPConn, error) {
 	c := l.queue[0]
 	l.queue[0] = nil
 	l.queue = l.queue[1:]
-	if len(l.queue) == 0 {
-		l.queue = nil
-	}
 	return c, nil
 }
 
@@ -232,46 +231,43 @@ func (l *TCPListener) next() (*TCPConn, error) {
 func (l *TCPListener) kill(err error) {
 	l.mu.Lock()
 	l.dead = err
-	l.cond.Broadcast()
+	l.waits.wakeAll()
 	l.mu.Unlock()
 }
 
 // SetDeadline makes Accept return os.ErrDeadlineExceeded from t on. The zero
 // time means never.
 func (l *TCPListener) SetDeadline(t time.Time) error {
+	when, past := l.host.instant(t)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return ErrClosed
 	}
-	if l.deadline != nil {
-		l.deadline.Stop()
-		l.deadline = nil
-	}
 	if defect.On(defect.AcceptDeadlineOff) {
 		return nil
 	}
-	l.expired = false
-	if t.IsZero() {
-		return nil
+	l.deadline, l.expired = when, past
+	if past {
+		l.waits.wakeAll()
+	} else if when != Never {
+		l.host.arm(&l.timer, when)
 	}
-	d := time.Until(t)
-	if d <= 0 {
-		l.expired = true
-		l.cond.Broadcast()
-		return nil
-	}
-	var timer *time.Timer
-	timer = time.AfterFunc(d, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.deadline == timer {
-			l.expired = true
-			l.cond.Broadcast()
-		}
-	})
-	l.deadline = timer
 	return nil
+}
+
+// Expire is called by the host's timer wheel, for an older deadline too.
+func (l *TCPListener) Expire(_ int, now time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed || l.deadline == Never || l.deadline == 0:
+	case l.deadline <= now:
+		l.expired = true
+		l.waits.wakeAll()
+	default:
+		l.host.arm(&l.timer, l.deadline)
+	}
 }
 
 // Close stops listening. Connections that nobody has accepted are reset. A
@@ -283,15 +279,13 @@ func (l *TCPListener) Close() error {
 		return ErrClosed
 	}
 	l.closed = true
-	if l.deadline != nil {
-		l.deadline.Stop()
-	}
 	conns := l.queue
 	l.queue = nil
 	if !defect.On(defect.AcceptHangs) {
-		l.cond.Broadcast()
+		l.waits.wakeAll()
 	}
 	l.mu.Unlock()
+	l.host.wheel.Stop(&l.timer)
 	l.host.listeners.remove(l)
 	l.host.synq.drop(l)
 	for _, c := range conns {

@@ -32,9 +32,10 @@ func (t *timeWaits) init(h *Host) {
 // in c's place. It returns nil if that could not be.
 func (t *timeWaits) add(c *TCPConn, now time.Duration) *timeWait {
 	h := t.host
-	tw := &timeWait{core: c.core.TimeWait(), key: c.key}
+	tw := &timeWait{core: c.core.TimeWait()}
+	tw.entry.key, tw.entry.timeWait = c.key, tw
 	old := h.flows.lookup(&c.key)
-	if old == nil || old.conn != c || !h.flows.insert(&flow{key: c.key, timeWait: tw}, old) {
+	if old == nil || old.conn != c || !h.flows.insert(&tw.entry, old) {
 		return nil
 	}
 	when := tw.core.Deadline()
@@ -53,7 +54,7 @@ func (t *timeWaits) add(c *TCPConn, now time.Duration) *timeWait {
 	}
 	t.mu.Unlock()
 	if evicted != nil {
-		h.flows.remove(&evicted.key, nil, evicted)
+		h.flows.remove(&evicted.entry.key, nil, evicted)
 	}
 	return tw
 }
@@ -126,7 +127,7 @@ func (t *timeWaits) Expire(_ int, now time.Duration) {
 		}
 		t.unlink(tw)
 		t.mu.Unlock()
-		t.host.flows.remove(&tw.key, nil, tw)
+		t.host.flows.remove(&tw.entry.key, nil, tw)
 	}
 }
 

@@ -3,7 +3,6 @@ package stack
 import (
 	"io"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
@@ -18,9 +17,8 @@ var errEOF = io.EOF
 // writeQueue is where writers wait. What they wrote is in the state machine's
 // send buffer. All is under the connection's lock.
 type writeQueue struct {
-	cond     sync.Cond
+	waits    waitList
 	conn     *TCPConn
-	waiting  int32
 	writing  bool // a Write waits for room: another must not come between its bytes
 	shut     bool // CloseWrite or Close was called
 	closed   bool // Close was called
@@ -31,21 +29,13 @@ type writeQueue struct {
 
 func (w *writeQueue) init(c *TCPConn) {
 	w.conn = c
-	w.cond.L = (*connLocker)(c)
 	w.deadline = Never
 }
 
-func (w *writeQueue) wake() {
-	if w.waiting > 0 {
-		w.cond.Broadcast()
-	}
-}
+func (w *writeQueue) wake() { w.waits.wakeAll() }
 
-func (w *writeQueue) wait() {
-	w.waiting++
-	w.cond.Wait()
-	w.waiting--
-}
+// wait sleeps until there is news. The connection's lock is released meanwhile.
+func (w *writeQueue) wait() { w.waits.wait(w.conn.host, (*connLocker)(w.conn)) }
 
 // status is why nothing can be written, or nil.
 func (w *writeQueue) status() error {

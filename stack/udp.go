@@ -53,12 +53,11 @@ type UDPConn struct {
 	opts   UDPOptions
 
 	mu       sync.Mutex // receiving
-	cond     sync.Cond
+	waits    waitList
 	ring     []datagram // a ring: n of them from first on
 	first, n int
 	bytes    int // that they cost
 	limit    int
-	waiting  int
 	closed   bool
 	expired  bool
 	deadline time.Duration
@@ -162,7 +161,6 @@ func (h *Host) newUDP(laddr netip.AddrPort, o UDPOptions) (*UDPConn, error) {
 	}
 	setDefault(&o.RcvBuf, defaultUDPBuffer)
 	u := &UDPConn{host: h, bind: b, opts: o, limit: o.RcvBuf, deadline: Never, sendUntil: Never, id: uint32(h.random())}
-	u.cond.L = &u.mu
 	u.timer.Init(u, 0)
 	return u, nil
 }
@@ -262,9 +260,7 @@ func (u *UDPConn) push(p *nic.Packet, from netip.AddrPort, info *DatagramInfo) {
 	u.ring[(u.first+u.n)%len(u.ring)] = datagram{p, from, *info}
 	u.n++
 	u.bytes += p.Len() + datagramCost
-	if u.waiting > 0 {
-		u.cond.Signal()
-	}
+	u.waits.wakeOne()
 	u.mu.Unlock()
 }
 
@@ -343,9 +339,7 @@ func (u *UDPConn) read(b []byte, info *DatagramInfo) (n, full int, from netip.Ad
 		case u.dead != nil:
 			err = u.dead
 		default:
-			u.waiting++
-			u.cond.Wait()
-			u.waiting--
+			u.waits.wait(u.host, &u.mu)
 			continue
 		}
 		u.mu.Unlock()
@@ -406,7 +400,7 @@ func (u *UDPConn) Close() error {
 	u.bytes = 0
 	joined := u.joined
 	u.joined = nil
-	u.cond.Broadcast()
+	u.waits.wakeAll()
 	u.mu.Unlock()
 	u.host.udp.remove(u)
 	for _, m := range joined {
@@ -420,7 +414,7 @@ func (u *UDPConn) Close() error {
 func (u *UDPConn) fail(errno syscall.Errno) {
 	u.mu.Lock()
 	u.soft = errno
-	u.cond.Broadcast()
+	u.waits.wakeAll()
 	u.mu.Unlock()
 }
 
@@ -428,6 +422,6 @@ func (u *UDPConn) fail(errno syscall.Errno) {
 func (u *UDPConn) kill(err error) {
 	u.mu.Lock()
 	u.dead = err
-	u.cond.Broadcast()
+	u.waits.wakeAll()
 	u.mu.Unlock()
 }

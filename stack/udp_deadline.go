@@ -28,7 +28,7 @@ func (u *UDPConn) SetReadDeadline(t time.Time) error {
 	}
 	u.deadline, u.expired = when, past
 	if past {
-		u.cond.Broadcast()
+		u.waits.wakeAll()
 	} else if when != Never {
 		u.host.arm(&u.timer, when)
 	}
@@ -59,7 +59,7 @@ func (u *UDPConn) Expire(_ int, now time.Duration) {
 	case u.closed || u.deadline == Never || u.deadline == 0:
 	case u.deadline <= now:
 		u.expired = true
-		u.cond.Broadcast()
+		u.waits.wakeAll()
 	default:
 		u.host.arm(&u.timer, u.deadline)
 	}

@@ -2,18 +2,19 @@ package stack
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/fastnet-go/fastnet/internal/bubble"
 )
 
 // waitList is where goroutines wait for news of what a mutex guards. It is a
-// condition, as sync.Cond's, but a goroutine of a testing/synctest bubble may
+// condition, as sync.Cond is, but a goroutine of a testing/synctest bubble may
 // wait on one of a host outside, whose poller wakes it: it waits for a channel
 // that was made outside. In a host that was made in the bubble the channels are
 // the bubble's, and time passes for who waits.
 type waitList struct {
 	head, tail *waiter // those that nobody has woken, oldest first
-	waiting    int32   // those and the ones that have not come back yet
+	waiting    int32   // those, and the ones that have not come back yet
 }
 
 // waiter is lent to a goroutine while it waits.
@@ -24,10 +25,17 @@ type waiter struct {
 
 func newWaiter() *waiter { return &waiter{news: make(chan struct{}, 1)} }
 
-// wait sleeps until somebody wakes it. mu, which guards the list, is held, and
+// wait sleeps until somebody wakes it, or now and then for no reason: the caller
+// looks again at what it waits for. mu, which guards the list, is held, and
 // released meanwhile.
-func (l *waitList) wait(p *waiterPool, mu sync.Locker) {
-	w := p.get()
+func (l *waitList) wait(h *Host, mu sync.Locker) {
+	w := h.waiters.get()
+	if w == nil {
+		mu.Unlock()
+		h.orderWaiters()
+		mu.Lock()
+		return
+	}
 	l.waiting++
 	if l.tail == nil {
 		l.head = w
@@ -37,7 +45,7 @@ func (l *waitList) wait(p *waiterPool, mu sync.Locker) {
 	l.tail = w
 	mu.Unlock()
 	<-w.news
-	p.pool.Put(w)
+	h.waiters.spare.Put(w)
 	mu.Lock()
 	l.waiting--
 }
@@ -62,32 +70,54 @@ func (l *waitList) wakeAll() bool {
 	return l.waiting > 0
 }
 
-// waiterPool has a host's waiters.
-type waiterPool struct {
-	pool    sync.Pool
+// waiters are a host's. A goroutine in a bubble other than the host's orders new
+// ones from the host's poller.
+type waiters struct {
+	spare   sync.Pool
 	bubbled bool // the host was made in a bubble
+
+	ordering sync.Mutex // one order at a time
+	ordered  atomic.Bool
+	made     sync.Mutex // unlocked by who has made them: a channel would be the bubble's
 }
 
-func (p *waiterPool) init() { p.bubbled = bubble.Inside() }
-
-// spareWaiters is how many are made with the one that a goroutine in a bubble
-// needs, as that is a detour.
-const spareWaiters = 15
-
-// get returns a waiter. The mutexes of the caller's stay locked.
-func (p *waiterPool) get() *waiter {
-	if w, _ := p.pool.Get().(*waiter); w != nil {
+// get returns a waiter, or nil if it must be ordered.
+func (p *waiters) get() *waiter {
+	if w, _ := p.spare.Get().(*waiter); w != nil {
 		return w
 	}
 	if p.bubbled || !bubble.Inside() {
 		return newWaiter()
 	}
-	var w *waiter
-	bubble.Outside(func() {
-		w = newWaiter()
+	return nil
+}
+
+// orderWaiters returns when the host's poller has made some waiters. No lock is
+// held that the poller may need.
+func (h *Host) orderWaiters() {
+	p := &h.waiters
+	p.ordering.Lock()
+	defer p.ordering.Unlock()
+	p.made.Lock()
+	p.ordered.Store(true)
+	if d := h.driver.Load(); d != nil {
+		d.wake()
+	} else { // then nobody wakes from outside either
+		p.deliver()
+	}
+	p.made.Lock()
+	p.made.Unlock()
+}
+
+// spareWaiters is how many are made by one order.
+const spareWaiters = 16
+
+// deliver makes what was ordered.
+func (p *waiters) deliver() {
+	if p.ordered.Load() && p.ordered.CompareAndSwap(true, false) {
 		for range spareWaiters {
-			p.pool.Put(newWaiter())
+			p.spare.Put(newWaiter())
 		}
-	})
-	return w
+		p.made.Unlock()
+	}
 }

@@ -72,8 +72,11 @@ func (r *rig) plain(i int) error {
 	return errors.Join(a, b)
 }
 
+// namespaceName is that of a namespace of this process.
+func namespaceName(suffix string) string { return fmt.Sprintf("fnbv-%d-%s", os.Getpid(), suffix) }
+
 func (r *rig) namespace(suffix string) (string, error) {
-	name := fmt.Sprintf("fnbv-%d-%s", os.Getpid(), suffix)
+	name := namespaceName(suffix)
 	if _, err := command("ip", "netns", "add", name); err != nil {
 		return "", err
 	}

@@ -23,5 +23,5 @@ var modules = []module{
 	{"github.com/alicebob/miniredis/v2", "v2.40.0", []string{"."}, 0},
 	{"github.com/emersion/go-smtp", "v0.25.1", []string{"."}, 0},
 	{"golang.org/x/crypto", "v0.58.0", []string{"ssh", "ssh/agent", "acme"}, 0},
-	{"golang.org/x/net", "v0.62.0", []string{"nettest", "websocket", "proxy", "netutil", "webdav"}, 2 * time.Minute},
+	{"golang.org/x/net", "v0.62.0", []string{"nettest", "websocket", "proxy", "netutil", "webdav", "http2"}, 2 * time.Minute},
 }

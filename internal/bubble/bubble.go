@@ -9,10 +9,7 @@
 // goroutine waits for a socket of package net.
 package bubble
 
-import (
-	"sync"
-	"time"
-)
+import "time"
 
 // Inside reports whether the calling goroutine is in a bubble. It costs a reading
 // of the clock, which a bubble's goroutine gets without the monotonic part.
@@ -21,48 +18,12 @@ func Inside() bool {
 	return t == t.Round(0)
 }
 
-// Outside calls f on a goroutine outside every bubble, and returns when f has. A
-// caller that is in none calls f itself.
-func Outside(f func()) {
-	if !Inside() {
-		f()
-		return
-	}
-	c := &call{f: f}
-	c.done.Lock()
-	calls.Lock()
-	calls.queue = append(calls.queue, c)
-	calls.Unlock()
-	calls.begin.Reset(0)
-	c.done.Lock() // a channel of ours would be the bubble's
-}
+// start is the origin of Time, where the system has no clock of its own.
+var start = time.Now()
 
-// call is one of Outside's. Its mutex is unlocked by who has called f.
-type call struct {
-	f    func()
-	done sync.Mutex
-}
+// base is what the system's clock told as the process began.
+var base = monotonic()
 
-// calls are those that no goroutine has taken. A timer that was made outside runs
-// its function outside, whoever sets it: so no goroutine needs to wait for them.
-var calls struct {
-	sync.Mutex
-	queue []*call
-	begin *time.Timer
-}
-
-func init() {
-	calls.begin = time.AfterFunc(time.Hour, run)
-	calls.begin.Stop()
-}
-
-func run() {
-	calls.Lock()
-	queue := calls.queue
-	calls.queue = nil
-	calls.Unlock()
-	for _, c := range queue {
-		c.f()
-		c.done.Unlock()
-	}
-}
+// Time returns how long the process has run, inside a bubble too. It costs a
+// system call, on some systems a coarse one.
+func Time() time.Duration { return monotonic() - base }

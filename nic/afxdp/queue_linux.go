@@ -435,7 +435,9 @@ func (q *queue) Kick() {
 		return
 	}
 	if q.tx.used() == 0 {
-		q.again.Store(false)
+		if q.again.Load() {
+			q.allTaken()
+		}
 		return
 	}
 	if q.tx.wantsWakeup() {
@@ -466,10 +468,21 @@ func (q *queue) kickBurst(fd uintptr) {
 		}
 		q.reap()
 	}
-	again = again && q.tx.used() > 0
-	q.again.Store(again)
-	if again {
+	switch left := q.tx.used() > 0; {
+	case again && left:
+		q.again.Store(true)
 		q.fellShort()
+	case !left:
+		q.allTaken()
+	}
+}
+
+// allTaken says that no kick is owed, unless somebody has sent since who was told
+// to come again, and whose word this would undo.
+func (q *queue) allTaken() {
+	q.again.Store(false)
+	if q.tx.used() > 0 {
+		q.again.Store(true)
 	}
 }
 
@@ -546,6 +559,9 @@ func (q *queue) wait() {
 		case <-q.dev.done:
 			return
 		case <-q.sleep:
+		}
+		if !q.armed.Load() {
+			continue // of an earlier Arm, after which something else woke the stack
 		}
 		if q.deadline.Swap(false) {
 			q.bell.setDeadline(time.Time{})

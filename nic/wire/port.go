@@ -232,12 +232,15 @@ type queue struct {
 	port  *Port
 	index int
 	rx    *ring
+	peers []*queue // of other ports, that it sends to and receives from
 	armed atomic.Bool
 	full  atomic.Bool // Send fell short: the ring's reader owes a wake
 	short nic.Shortage
 	wake  func()
 
-	rxPackets, rxBytes, txPackets, txBytes atomic.Uint64
+	// The peers look at what is above for each packet.
+	_                                      [64]byte
+	txPackets, txBytes                     atomic.Uint64
 	rxDropped, txDropped, txFull, noBuffer atomic.Uint64
 	kicks, wakes                           atomic.Uint64
 }
@@ -246,18 +249,14 @@ type queue struct {
 func count(c *atomic.Uint64, n int) { c.Add(uint64(n)) }
 
 func (q *queue) Recv(pkts []*nic.Packet) int {
-	n := q.rx.pop(pkts)
+	n := q.rx.pop(pkts, true)
 	if n == 0 {
 		return 0
 	}
 	q.wakeSenders()
-	bytes := 0
 	for _, p := range pkts[:n] {
-		bytes += p.FrameLen()
 		p.Queue = uint16(q.index)
 	}
-	count(&q.rxPackets, n)
-	count(&q.rxBytes, bytes)
 	return n
 }
 
@@ -347,43 +346,31 @@ func lose(pkts []*nic.Packet, dropped *atomic.Uint64) int {
 // wakeSenders wakes the pollers that sleep after their Send fell short, for
 // there is room on q's ring again.
 func (q *queue) wakeSenders() {
-	for _, p := range q.port.wire.ports {
-		for _, from := range p.joined(q.index) {
-			if from.full.Load() && from.armed.CompareAndSwap(true, false) {
-				from.full.Store(false)
-				from.wakes.Add(1)
-				from.wake()
-			}
+	for _, from := range q.peers {
+		if from.full.Load() && from.armed.CompareAndSwap(true, false) {
+			from.full.Store(false)
+			from.wakes.Add(1)
+			from.wake()
 		}
 	}
 }
 
 // room reports whether no ring that Send fills is full.
 func (q *queue) room() bool {
-	for _, p := range q.port.wire.ports {
-		if p == q.port && len(q.port.wire.ports) > 1 {
-			continue
-		}
-		for _, to := range p.joined(q.index) {
-			if to.rx.full() {
-				return false
-			}
+	for _, to := range q.peers {
+		if to.rx.full() {
+			return false
 		}
 	}
 	return true
 }
 
 func (q *queue) Kick() {
-	for _, p := range q.port.wire.ports {
-		if p == q.port && len(q.port.wire.ports) > 1 {
-			continue
-		}
-		for _, peer := range p.joined(q.index) {
-			if peer.armed.Load() && !peer.rx.empty() && peer.armed.CompareAndSwap(true, false) {
-				q.kicks.Add(1)
-				peer.wakes.Add(1)
-				peer.wake()
-			}
+	for _, peer := range q.peers {
+		if peer.armed.Load() && !peer.rx.empty() && peer.armed.CompareAndSwap(true, false) {
+			q.kicks.Add(1)
+			peer.wakes.Add(1)
+			peer.wake()
 		}
 	}
 }
@@ -413,7 +400,7 @@ func (q *queue) Pending() bool { return !q.rx.empty() }
 func (q *queue) drain() {
 	var pkts [64]*nic.Packet
 	for {
-		n := q.rx.pop(pkts[:])
+		n := q.rx.pop(pkts[:], false)
 		if n == 0 {
 			return
 		}
@@ -423,8 +410,9 @@ func (q *queue) drain() {
 }
 
 func (q *queue) Stats() nic.QueueStats {
+	packets, bytes := q.rx.taken()
 	return nic.QueueStats{
-		RxPackets: q.rxPackets.Load(), RxBytes: q.rxBytes.Load(), RxDropped: q.rxDropped.Load(),
+		RxPackets: packets, RxBytes: bytes, RxDropped: q.rxDropped.Load(),
 		TxPackets: q.txPackets.Load(), TxBytes: q.txBytes.Load(), TxDropped: q.txDropped.Load(),
 		TxFull: q.txFull.Load(), NoBuffer: q.noBuffer.Load(), Kicks: q.kicks.Load(), Wakes: q.wakes.Load(),
 	}

@@ -20,7 +20,9 @@ type ring struct {
 	_    [48]byte
 	cmu  sync.Mutex    // the consumers': the poller, and Close
 	tail atomic.Uint64 // next slot to empty
-	_    [48]byte
+	// What was received, under cmu.
+	packets, bytes uint64
+	_              [32]byte
 }
 
 func newRing(size int) *ring {
@@ -46,8 +48,9 @@ func (r *ring) push(pkts []*nic.Packet) int {
 	return n
 }
 
-// pop moves up to len(pkts) packets out.
-func (r *ring) pop(pkts []*nic.Packet) int {
+// pop moves up to len(pkts) packets out, and counts them as received if counted is
+// true.
+func (r *ring) pop(pkts []*nic.Packet, counted bool) int {
 	if r.empty() {
 		return 0
 	}
@@ -62,8 +65,21 @@ func (r *ring) pop(pkts []*nic.Packet) int {
 	if n > 0 {
 		r.tail.Store(tail + uint64(n))
 	}
+	if counted {
+		r.packets += uint64(n)
+		for _, p := range pkts[:n] {
+			r.bytes += uint64(p.FrameLen())
+		}
+	}
 	r.cmu.Unlock()
 	return n
+}
+
+// taken is what was received.
+func (r *ring) taken() (packets, bytes uint64) {
+	r.cmu.Lock()
+	defer r.cmu.Unlock()
+	return r.packets, r.bytes
 }
 
 func (r *ring) empty() bool { return r.head.Load() == r.tail.Load() }

@@ -82,6 +82,15 @@ func New(cfg Config) (*Wire, error) {
 		}
 		w.ports = append(w.ports, p)
 	}
+	for _, p := range w.ports {
+		for _, q := range p.queues {
+			for _, o := range w.ports {
+				if o != p || len(w.ports) == 1 { // a wire with one end is a loopback
+					q.peers = append(q.peers, o.joined(q.index)...)
+				}
+			}
+		}
+	}
 	return w, nil
 }
 

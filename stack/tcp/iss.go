@@ -24,6 +24,15 @@ func TSOffset(secret *[16]byte, local, remote netip.AddrPort) uint32 {
 
 // hashPair is SipHash-2-4 of the two addresses and ports.
 func hashPair(secret *[16]byte, local, remote netip.AddrPort) uint64 {
+	if l, r := local.Addr(), remote.Addr(); l.Is4() && r.Is4() {
+		var b [16]byte // which no message of the other family is as long as
+		l4, r4 := l.As4(), r.As4()
+		copy(b[0:4], l4[:])
+		copy(b[4:8], r4[:])
+		binary.BigEndian.PutUint16(b[8:10], local.Port())
+		binary.BigEndian.PutUint16(b[10:12], remote.Port())
+		return sipHash(secret, b[:])
+	}
 	var b [40]byte
 	putPair((*[36]byte)(b[:]), local, remote)
 	return sipHash(secret, b[:])

@@ -22,6 +22,7 @@ type Request struct {
 	tsOK       bool
 	sackOK     bool
 	cookie     bool  // nothing of it is kept
+	again      bool  // the peer has sent its SYN again
 	timeouts   uint8 // SYN-ACKs sent again by the timer
 	acks       uint8 // see limit
 }
@@ -134,6 +135,7 @@ func (r *Request) Input(seg *Segment, now time.Duration) RequestVerdict {
 		if r.tsOK && seg.Options.Timestamps {
 			r.tsRecent = seg.Options.TSVal
 		}
+		r.again = true
 		return r.limit(RequestSYNACK, now)
 	case !ok:
 		return r.limit(RequestACK, now)
@@ -179,7 +181,7 @@ func (c *Conn) AcceptRequest(cfg *Config, init Init, r *Request, now time.Durati
 	c.rcvEdge = c.rcvNxt + Seq(r.rcvWindow)
 	c.rcvShown = c.rcvEdge
 	c.stats.timeouts = uint32(r.timeouts)
-	if r.timeouts == 0 && !r.cookie {
+	if r.timeouts == 0 && !r.again && !r.cookie { // Karn's algorithm
 		c.timing, c.rttSeq, c.rttStart = true, c.nxt, r.sentAt
 	}
 }

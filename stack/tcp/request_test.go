@@ -273,3 +273,17 @@ func FuzzCookie(f *testing.F) {
 		require.NoError(t, h.c.checkInvariants())
 	})
 }
+
+// A SYN-ACK that was sent twice times nothing, whatever made it be sent again
+// (Karn's algorithm, RFC 6298 section 3).
+func TestRequestTimesOneSYNACK(t *testing.T) {
+	h := newHost(t, plain)
+	r := h.request()
+	h.now += time.Second
+	require.Equal(t, RequestSYNACK, h.judge(r, h.segment(S, 0, 0, 0, h.synOptions)))
+	h.now += 30 * time.Millisecond
+	require.Equal(t, RequestAccept, h.judge(r, h.segment(A, 1, 0, 1)))
+	h.c.AcceptRequest(&h.cfg, h.init(), r, h.now)
+	h.in(A, 1, 0, 1)
+	require.Zero(t, h.c.Info().RTT)
+}

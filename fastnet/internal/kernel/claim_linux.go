@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,7 +13,10 @@ import (
 // Claim is the word that this process has an interface. It is a listening unix
 // socket of an abstract name, which is the network namespace's and ends with the
 // process however that ends (unix(7)).
-type Claim struct{ fd int }
+type Claim struct {
+	file *os.File
+	done chan struct{}
+}
 
 // Taken is that another process has the interface.
 type Taken struct {
@@ -42,15 +46,43 @@ func NewClaim(index int) (*Claim, error) {
 		}
 		return nil, err
 	}
-	if err := unix.Listen(fd, 1); err != nil { // so that a second process can ask who it is
+	if err := unix.Listen(fd, 16); err != nil { // so that a second process can ask who it is
 		unix.Close(fd)
 		return nil, err
 	}
-	return &Claim{fd}, nil
+	c := &Claim{os.NewFile(uintptr(fd), "claim"), make(chan struct{})}
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		c.file.Close()
+		return nil, err
+	}
+	go c.answer(raw)
+	return c, nil
+}
+
+// answer takes in who asks, and no more: else the queue would be full after a few.
+func (c *Claim) answer(raw syscall.RawConn) {
+	defer close(c.done)
+	_ = raw.Read(func(fd uintptr) bool {
+		for {
+			who, _, err := unix.Accept4(int(fd), unix.SOCK_CLOEXEC)
+			switch {
+			case err == nil:
+				unix.Close(who)
+			case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+			default:
+				return false // until the next one, or Close
+			}
+		}
+	})
 }
 
 // Close gives the interface up.
-func (c *Claim) Close() error { return unix.Close(c.fd) }
+func (c *Claim) Close() error {
+	err := c.file.Close()
+	<-c.done
+	return err
+}
 
 // holder asks who has a claim.
 func holder(name *unix.SockaddrUnix) *Taken {

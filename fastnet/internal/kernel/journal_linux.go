@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -15,8 +16,9 @@ import (
 // before, in a file: so that they can be put back by Close, or by the next start
 // if this process is killed. Only who has the Claim of the interface may use it.
 type Journal struct {
-	path string
-	old  record
+	index int // of the interface
+	path  string
+	old   record
 }
 
 // record is a journal's content.
@@ -29,6 +31,9 @@ type setting struct {
 	Name  string // of the file under /sys/class/net/INTERFACE
 	Value string // as it was
 }
+
+// foreign reports whether s is no file of an interface's own.
+func (s setting) foreign() bool { return strings.ContainsAny(s.Name, "/.") }
 
 // sysNet is where the kernel has the settings of interfaces (sysfs(5)).
 var sysNet = "/sys/class/net"
@@ -59,7 +64,7 @@ func OpenJournal(name string, index int) (j *Journal, left []string, err error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	j = &Journal{old: record{Interface: name}}
+	j = &Journal{index: index, old: record{Interface: name}}
 	for _, dir := range journalDirs() {
 		path := filepath.Join(dir, file)
 		text, err := os.ReadFile(path)
@@ -67,12 +72,12 @@ func OpenJournal(name string, index int) (j *Journal, left []string, err error) 
 			continue
 		}
 		o := &Journal{path: path}
-		if json.Unmarshal(text, &o.old) == nil && o.old.Interface == name {
+		if json.Unmarshal(text, &o.old) == nil && o.old.Interface == name && !slices.ContainsFunc(o.old.Settings, setting.foreign) {
 			for _, s := range o.old.Settings {
 				left = append(left, s.Name+"="+s.Value)
 			}
 			err = o.Close()
-		} else { // another interface's, that is gone
+		} else { // another interface's, that is gone, or none of ours
 			err = os.Remove(path)
 		}
 		if err != nil {
@@ -85,7 +90,7 @@ func OpenJournal(name string, index int) (j *Journal, left []string, err error) 
 // Set changes a setting of the interface: a file under /sys/class/net/INTERFACE. What
 // it was is on disk before.
 func (j *Journal) Set(name, value string) error {
-	if strings.ContainsAny(name, "/.") {
+	if (setting{Name: name}).foreign() {
 		return fmt.Errorf("%s is no setting of an interface", name)
 	}
 	file := filepath.Join(sysNet, j.old.Interface, name)
@@ -121,6 +126,9 @@ func (j *Journal) write() error {
 	n := 0
 	if _, err := fmt.Sscan(string(index), &n); err != nil {
 		return err
+	}
+	if n != j.index {
+		return fmt.Errorf("%s is not of the network namespace that the process is in: mount sysfs there, as ip netns exec does", sysNet)
 	}
 	name, err := journalName(n)
 	if err != nil {

@@ -14,15 +14,17 @@ import (
 const exceptionTime = 2 * time.Second
 
 // strangerTime is for how long the stack does not reset what it does not know on a
-// new port: a connection that the kernel makes while the port is added is seen
-// at the second look, and what its peer sent in between is sent again.
-const strangerTime = 2 * time.Second
+// new port: a connection that the kernel makes while the port is added is seen at a
+// second look, or at a third one where its SYN had passed the filter but waited for
+// a processor, and what its peer sent in between is sent again.
+const strangerTime = 2 * exceptionTime
 
 // addPort makes the filter take a port but for the kernel's connections there.
 // calls is held.
 func (s *Steering) addPort(p afxdp.Port) error {
 	if p.Protocol == TCP {
 		s.stack.HoldResets(strangerTime)
+		s.fresh[p.Port] = struct{}{}
 		s.except(p.Port)
 		defer s.except(p.Port)
 	}
@@ -43,6 +45,18 @@ func (s *Steering) except(port uint16) {
 	}
 }
 
+// isOpen reports whether the filter takes a TCP port on some address.
+func (s *Steering) isOpen(port uint16) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.ports {
+		if p.Protocol == TCP && p.Port == port {
+			return s.filter != nil
+		}
+	}
+	return false
+}
+
 // unexcept ends an exception, unless the stack has the tuple itself by now. calls
 // is held.
 func (s *Steering) unexcept(f afxdp.Flow) {
@@ -60,6 +74,12 @@ func (s *Steering) unexcept(f afxdp.Flow) {
 func (s *Steering) settleExceptions() {
 	s.calls.Lock()
 	defer s.calls.Unlock()
+	for port := range s.fresh {
+		delete(s.fresh, port)
+		if s.isOpen(port) {
+			s.except(port)
+		}
+	}
 	if len(s.excepted) == 0 {
 		return
 	}

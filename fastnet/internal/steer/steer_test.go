@@ -284,11 +284,22 @@ func TestTheKernelsConnectionsStayItsOwn(t *testing.T) {
 	require.Equal(t, []string{"except", "+port", "except"}, f.log)
 	require.Equal(t, map[afxdp.Flow]bool{one: true, two: true}, f.except)
 	require.True(t, f.held)
+	three := flow("10.0.0.1:443", "10.0.0.2:1002")
+	f.mu.Lock()
+	f.theirs = append(f.theirs, three)
+	f.mu.Unlock()
+	for range 2 { // its SYN had waited; and nobody looks for more later
+		s.settleExceptions()
+		require.Equal(t, map[afxdp.Flow]bool{one: true, two: true, three: true}, f.except)
+		f.mu.Lock()
+		f.theirs = append(f.theirs, flow("10.0.0.1:443", "10.0.0.2:1003"))
+		f.mu.Unlock()
+	}
 	f.mu.Lock()
 	f.theirs, f.mute = nil, errors.New("no descriptor left")
 	f.mu.Unlock()
 	s.settleExceptions()
-	require.Len(t, f.except, 2, "nobody knows whether they have ended")
+	require.Len(t, f.except, 3, "nobody knows whether they have ended")
 	f.mu.Lock()
 	f.theirs, f.mute = []afxdp.Flow{two}, nil
 	f.mu.Unlock()

@@ -26,6 +26,7 @@ type IPConn struct {
 
 	net          string // "ip4", for errors
 	laddr, raddr *IPAddr
+	shadow       shadow // for SyscallConn
 }
 
 var (
@@ -35,14 +36,14 @@ var (
 )
 
 // newIPConn wraps a socket of the stack's that is not connected.
-func newIPConn(s *stack.ICMPConn, network string, v6 bool) *IPConn {
+func newIPConn(s *stack.ICMPConn, network string, v6 bool, set socketOptions) *IPConn {
 	local := s.LocalAddr()
 	if !local.IsValid() {
 		if local = netip.IPv4Unspecified(); v6 {
 			local = netip.IPv6Unspecified()
 		}
 	}
-	return &IPConn{stack: s, net: network, laddr: ipAddr(local)}
+	return &IPConn{stack: s, net: network, laddr: ipAddr(local), shadow: shadow{made: &set}}
 }
 
 func ipAddr(a netip.Addr) *IPAddr { return &IPAddr{IP: a.AsSlice(), Zone: a.Zone()} }
@@ -222,6 +223,7 @@ func (c *IPConn) Close() error {
 	if c.stack == nil {
 		return c.kernel.Close()
 	}
+	c.shadow.close()
 	if err := c.stack.Close(); err != nil {
 		return c.opError("close", "close", opAddr(c.raddr), err)
 	}
@@ -317,7 +319,7 @@ func (c *IPConn) File() (f *os.File, err error) {
 	return nil, c.opError("file", "dup", opAddr(c.raddr), errNoDescriptor)
 }
 
-// SyscallConn is as TCPConn.SyscallConn.
+// SyscallConn is as UDPConn.SyscallConn, but without control messages.
 func (c *IPConn) SyscallConn() (syscall.RawConn, error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL
@@ -325,7 +327,7 @@ func (c *IPConn) SyscallConn() (syscall.RawConn, error) {
 	if c.stack == nil {
 		return c.kernel.SyscallConn()
 	}
-	return nil, c.opError("raw-control", "fcntl", opAddr(c.raddr), errNoDescriptor)
+	return c.rawConn()
 }
 
 // Stack returns the stack's socket, or nil for one of the kernel's.

@@ -142,7 +142,7 @@ func (n *Network) dialIP(ctx context.Context, d *Dialer, network string, laddr, 
 		return nil, failed(dialError(err, endpoint{set: laddr != nil}))
 	}
 	name, _, _ := strings.Cut(network, ":")
-	c := newIPConn(s, name, v6)
+	c := newIPConn(s, name, v6, set)
 	c.raddr = &IPAddr{IP: slices.Clone(raddr.IP), Zone: raddr.Zone} // as package net's, in the form that it was given
 	return c, nil
 }
@@ -187,7 +187,7 @@ func (n *Network) listenIP(ctx context.Context, lc *ListenConfig, network string
 		return nil, failed(netError("bind", err))
 	}
 	name, _, _ := strings.Cut(network, ":")
-	return newIPConn(s, name, v6), nil
+	return newIPConn(s, name, v6, set), nil
 }
 
 // text is the address as package net parses it; none is any address.

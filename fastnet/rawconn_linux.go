@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fastnet-go/fastnet/stack"
 )
 
 // Programs set options of a socket that they have through SyscallConn, those of
@@ -166,6 +168,10 @@ func (o *socketOptions) put(fd int) {
 		{unix.IPPROTO_IP, unix.IP_TTL, int(o.ttl), o.ttl != 0},
 		{unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(o.trafficClass), o.trafficClass != 0},
 		{unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, int(o.hopLimit), o.hopLimit != 0},
+		{unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, int(o.groupTTL[0]), o.groupTTL[0] != 0},
+		{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, int(o.groupTTL[1]), o.groupTTL[1] != 0},
+		{unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0, o.noGroupLoop[0]},
+		{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, 0, o.noGroupLoop[1]},
 	} {
 		if v.set {
 			unix.SetsockoptInt(fd, v.level, v.opt, v.value) // the shadow of the call took it
@@ -184,6 +190,8 @@ func (r rawUDP) opError(op string, err error) error {
 }
 
 var liveUDP = map[string]bool{
+	"IP_TOS": true, "IP_TTL": true, "IPV6_TCLASS": true, "IPV6_UNICAST_HOPS": true, "IP_MULTICAST_TTL": true,
+	"IPV6_MULTICAST_HOPS": true, "IP_MULTICAST_LOOP": true, "IPV6_MULTICAST_LOOP": true,
 	"SO_RCVBUF": true, "SO_SNDBUF": true, "SO_BUSY_POLL": true, "IP_BIND_ADDRESS_NO_PORT": true,
 	"IP_PKTINFO": true, "IP_RECVTOS": true, "IP_RECVTTL": true,
 	"IPV6_RECVPKTINFO": true, "IPV6_RECVTCLASS": true, "IPV6_RECVHOPLIMIT": true,
@@ -197,7 +205,12 @@ func (r rawUDP) Control(f func(fd uintptr)) error {
 	if k := c.shared.socket(); k != nil {
 		use.own = k
 	}
-	use.apply = func(set *socketOptions, _, all map[string]int) error {
+	use.apply = func(set *socketOptions, before, all map[string]int) error {
+		if o := headerOptions(all, c.family); o != headerOptions(before, c.family) {
+			if err := c.stack.SetHeaderOptions(o); err != nil {
+				return netError("setsockopt", err)
+			}
+		}
 		var flags oobFlags
 		for _, o := range []struct {
 			name string
@@ -221,6 +234,19 @@ func (r rawUDP) Control(f func(fd uintptr)) error {
 		return r.opError("raw-control", err)
 	}
 	return nil
+}
+
+// headerOptions are those that a shadow has.
+func headerOptions(all map[string]int, f family) stack.HeaderOptions {
+	o := stack.HeaderOptions{
+		TOS: uint8(all["IP_TOS"]), TrafficClass: uint8(all["IPV6_TCLASS"]),
+		TTL: uint8(all["IP_TTL"]), HopLimit: uint8(all["IPV6_UNICAST_HOPS"]),
+		MulticastTTL: uint8(all["IP_MULTICAST_TTL"]), NoMulticastLoop: all["IP_MULTICAST_LOOP"] == 0,
+	}
+	if f == inet6 {
+		o.MulticastTTL, o.NoMulticastLoop = uint8(all["IPV6_MULTICAST_HOPS"]), all["IPV6_MULTICAST_LOOP"] == 0
+	}
+	return o
 }
 
 // setControlMessages makes a shadow ask for what the socket tells: a Control
@@ -248,7 +274,7 @@ func (r rawUDP) Read(func(fd uintptr) bool) error { return r.opError("raw-read",
 // Write returns an error: nothing that is written to a descriptor is sent.
 func (r rawUDP) Write(func(fd uintptr) bool) error { return r.opError("raw-write", errRawIO) }
 
-var errRawIO = fmt.Errorf("fastnet: a UDP socket of the stack's has no descriptor to read from or write to: use its methods, or hide SyscallConn in a struct{ net.PacketConn }: %w", errNoDescriptor)
+var errRawIO = fmt.Errorf("fastnet: a UDP or ICMP socket of the stack's has no descriptor to read from or write to: use its methods, or hide SyscallConn in a struct{ net.PacketConn }: %w", errNoDescriptor)
 
 // rawListener is what SyscallConn returns for a listener of the stack's.
 type rawListener struct{ l *TCPListener }

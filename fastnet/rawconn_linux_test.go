@@ -74,9 +74,9 @@ func TestWhatASocketThatExistsDoesNotTakeIsRefusedByName(t *testing.T) {
 	require.NoError(t, err)
 	p := ipv4.NewPacketConn(c)
 	for range 2 { // what was refused has left no trace
-		err = p.SetTTL(9)
+		err = setOn(c, unix.SOL_SOCKET, unix.SO_TIMESTAMP, 1)
 		require.ErrorIs(t, err, errors.ErrUnsupported)
-		require.ErrorContains(t, err, "IP_TTL")
+		require.ErrorContains(t, err, "SO_TIMESTAMP")
 		lo, err := net.InterfaceByName("lo")
 		require.NoError(t, err)
 		err = p.JoinGroup(lo, &UDPAddr{IP: IPv4(224, 0, 0, 250)})
@@ -106,6 +106,107 @@ func TestWhatASocketThatExistsDoesNotTakeIsRefusedByName(t *testing.T) {
 	require.NoError(t, err)
 	_, err = new(UDPConn).SyscallConn()
 	require.Equal(t, syscall.EINVAL, err)
+}
+
+// setOn sets an option through SyscallConn.
+func setOn(c syscall.Conn, level, opt, value int) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var set error
+	return errors.Join(raw.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), level, opt, value) }), set)
+}
+
+// TestHeadersOfASocketThatExists: golang.org/x/net/ipv4 and ipv6 set what the
+// headers of its packets say, and what was set is told.
+func TestHeadersOfASocketThatExists(t *testing.T) {
+	l := newLab(t, labConfig{})
+	for _, v6 := range []bool{false, true} {
+		server, client := serverIP, clientIP
+		if v6 {
+			server, client = serverIP6, clientIP6
+		}
+		s, err := l.server.ListenUDP("udp", &UDPAddr{IP: ParseIP(server)})
+		require.NoError(t, err)
+		p4, p6 := ipv4.NewPacketConn(s), ipv6.NewPacketConn(s)
+		if v6 {
+			require.NoError(t, p6.SetControlMessage(ipv6.FlagHopLimit, true))
+		} else {
+			require.NoError(t, p4.SetControlMessage(ipv4.FlagTTL, true))
+		}
+		require.NoError(t, setOn(s, unix.IPPROTO_IP, unix.IP_RECVTOS, 1))
+		ttlOf := func() (ttl, tos int) {
+			oob := make([]byte, 128)
+			_, n, _, _, err := s.ReadMsgUDP(make([]byte, 9), oob)
+			require.NoError(t, err)
+			ms, err := unix.ParseSocketControlMessage(oob[:n])
+			require.NoError(t, err)
+			for _, m := range ms {
+				switch {
+				case m.Header.Type == unix.IP_TTL && m.Header.Level == unix.IPPROTO_IP,
+					m.Header.Type == unix.IPV6_HOPLIMIT && m.Header.Level == unix.IPPROTO_IPV6:
+					ttl = int(m.Data[0])
+				case m.Header.Type == unix.IP_TOS && m.Header.Level == unix.IPPROTO_IP:
+					tos = int(m.Data[0])
+				}
+			}
+			return ttl, tos
+		}
+		c, err := l.client.ListenUDP("udp", &UDPAddr{IP: ParseIP(client)})
+		require.NoError(t, err)
+		send := func() {
+			_, err := c.WriteTo([]byte("x"), s.LocalAddr())
+			require.NoError(t, err)
+		}
+		send()
+		ttl, _ := ttlOf()
+		require.Equal(t, 64, ttl)
+		for _, want := range []int{9, 200} {
+			if v6 {
+				require.NoError(t, ipv6.NewConn(c).SetHopLimit(want))
+				got, err := ipv6.NewConn(c).HopLimit()
+				require.NoError(t, err)
+				require.Equal(t, want, got)
+			} else {
+				require.NoError(t, ipv4.NewConn(c).SetTTL(want))
+				require.NoError(t, ipv4.NewConn(c).SetTOS(0x28))
+				got, err := ipv4.NewConn(c).TTL()
+				require.NoError(t, err)
+				require.Equal(t, want, got)
+			}
+			send()
+			ttl, tos := ttlOf()
+			require.Equal(t, want, ttl)
+			if !v6 {
+				require.Equal(t, 0x28, tos)
+			}
+		}
+		require.NoError(t, c.Close())
+		require.NoError(t, s.Close())
+	}
+
+	// Connections, and sockets of ICMP.
+	a, b := l.connect(t, "tcp", serverIP+":0")
+	require.NoError(t, ipv4.NewConn(a).SetTTL(7))
+	require.NoError(t, ipv4.NewConn(a).SetTOS(0x10))
+	ttl, err := ipv4.NewConn(a).TTL()
+	require.NoError(t, err)
+	require.Equal(t, 7, ttl)
+	_, err = a.Write([]byte("still"))
+	require.NoError(t, err)
+	n, err := b.Read(make([]byte, 9))
+	require.NoError(t, err)
+	require.Equal(t, 5, n)
+
+	ping, err := l.client.ListenPacket("ip4:icmp", clientIP)
+	require.NoError(t, err)
+	defer ping.Close()
+	require.NoError(t, ipv4.NewPacketConn(ping).SetTTL(3))
+	got, err := ipv4.NewPacketConn(ping).TTL()
+	require.NoError(t, err)
+	require.Equal(t, 3, got)
+	require.ErrorContains(t, ipv4.NewPacketConn(ping).SetControlMessage(ipv4.FlagTTL, true), "IP_RECVTTL")
 }
 
 // TestWhatControlHasSetIsToldLater: a program looks through SyscallConn whether its

@@ -20,3 +20,7 @@ func (l *TCPListener) rawConn() (syscall.RawConn, error) {
 func (c *UDPConn) rawConn() (syscall.RawConn, error) {
 	return nil, c.opError("raw-control", "fcntl", c.remote(), errNoDescriptor)
 }
+
+func (c *IPConn) rawConn() (syscall.RawConn, error) {
+	return nil, c.opError("raw-control", "fcntl", opAddr(c.raddr), errNoDescriptor)
+}

@@ -159,6 +159,7 @@ var liveTCP = map[string]bool{
 	"SO_REUSEADDR": true, "SO_RCVBUF": true, "SO_SNDBUF": true, "SO_BUSY_POLL": true, "SO_LINGER": true,
 	"SO_KEEPALIVE": true, "TCP_KEEPIDLE": true, "TCP_KEEPINTVL": true, "TCP_KEEPCNT": true,
 	"TCP_NODELAY": true, "TCP_USER_TIMEOUT": true, "IP_BIND_ADDRESS_NO_PORT": true,
+	"IP_TOS": true, "IP_TTL": true, "IPV6_TCLASS": true, "IPV6_UNICAST_HOPS": true,
 }
 
 // Control runs f with the descriptor of a shadow that has the connection's
@@ -188,6 +189,9 @@ func (r rawTCP) Control(f func(fd uintptr)) error {
 		}
 		if set.linger != nil {
 			c.stack.SetLinger(*set.linger)
+		}
+		if o := headerOptions(after, use.kind.family); o != headerOptions(before, use.kind.family) {
+			c.stack.SetHeaderOptions(o)
 		}
 		if before["TCP_USER_TIMEOUT"] != after["TCP_USER_TIMEOUT"] {
 			c.stack.SetUserTimeout(set.userTimeout)

@@ -187,8 +187,9 @@ func (c *UDPConn) File() (f *os.File, err error) {
 // ipv6 do. For a socket of the stack's, on Linux, Control of what it returns runs
 // its function with a shadow's descriptor (see ListenConfig): the control messages
 // that ReadMsgUDP is to return (IP_PKTINFO, IP_RECVTOS, IP_RECVTTL and those of
-// IPv6) and SO_RCVBUF become the socket's, and another option is an error that
-// names it. Its Read and Write fail with ENOTSUP, for the shadow has no data: a
+// IPv6), what the headers of its packets say (IP_TOS, IP_TTL, IP_MULTICAST_TTL,
+// IP_MULTICAST_LOOP and those of IPv6) and SO_RCVBUF become the socket's, and
+// another option is an error that names it. Its Read and Write fail with ENOTSUP, for the shadow has no data: a
 // program that reads with recvmmsg(2), as ipv4.PacketConn.ReadBatch does, is to be
 // given the socket in a struct{ net.PacketConn }, which hides this method.
 // Elsewhere SyscallConn itself fails with ENOTSUP.

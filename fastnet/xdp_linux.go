@@ -36,6 +36,7 @@ type xdp struct {
 	dev    *afxdp.Device    // nil until the interface is taken
 	filter *afxdp.Filter
 	addrs  map[netip.Addr]time.Time // that the filter takes; since when the kernel has one no more, or zero
+	lost   bool                     // the device has ended
 	again  *time.Timer              // looks at those that the kernel has no more
 }
 
@@ -282,13 +283,15 @@ func (x *xdp) attachShared(dev nic.Device) error {
 	n := x.n
 	state := x.follower.State()
 	iface, err := n.host.Attach(dev, stack.InterfaceConfig{
-		Name: dev.Info().Name, Addrs: state.Addrs, NoLinkLocal: true, Resolve: x.follower.Resolve,
+		Name: dev.Info().Name, Addrs: state.Addrs, NoLinkLocal: true, Resolve: x.follower.Resolve, Failed: x.failed,
 	})
 	if err != nil {
 		return fmt.Errorf("fastnet: %s: the device cannot be used: %w", n.cfg.Name, err)
 	}
 	x.mu.Lock()
-	x.iface = iface
+	if !x.lost {
+		x.iface = iface
+	}
 	x.mu.Unlock()
 	x.changed(state) // and what has changed since
 	if len(state.Addrs) == 0 {
@@ -297,8 +300,24 @@ func (x *xdp) attachShared(dev nic.Device) error {
 	if err := n.shared.steer.SetFilter(x.filter); err != nil {
 		return fmt.Errorf("fastnet: %s: the ports: %w", n.cfg.Name, err)
 	}
-	n.shared.live.Store(true)
+	x.mu.Lock()
+	n.shared.live.Store(!x.lost)
+	x.mu.Unlock()
 	return nil
+}
+
+// failed leaves everything to the kernel once the device has ended: it was deleted,
+// say, or has another Ethernet address. Listeners and sockets go on in the kernel.
+func (x *xdp) failed(err error) {
+	x.mu.Lock()
+	x.iface, x.lost = nil, true
+	x.n.shared.live.Store(false)
+	x.mu.Unlock()
+	if e := x.filter.SetAddresses(nil); e != nil && !errors.Is(e, nic.ErrClosed) {
+		err = errors.Join(err, e)
+	}
+	x.n.log.Error("fastnet: the interface is lost: its connections have ended, and the kernel serves from now on; start the program again to have it back",
+		slog.String("interface", x.n.cfg.XDP.Interface), slog.Any("error", err))
 }
 
 // attachExclusive attaches the interface with the network's own addresses.

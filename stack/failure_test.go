@@ -52,6 +52,47 @@ func TestDeviceFailureEndsAllCalls(t *testing.T) {
 	local.Close()
 }
 
+// Where somebody else has the addresses too, what ends with the device is what needs
+// it: listeners and unconnected sockets go on.
+func TestDeviceFailureOfASharedInterface(t *testing.T) {
+	w, err := wire.New(wire.Config{})
+	require.NoError(t, err)
+	h := NewHost(Config{})
+	failed := make(chan error, 1)
+	_, err = h.Attach(w.Port(0), InterfaceConfig{
+		Addrs: []netip.Prefix{netip.PrefixFrom(ip4Host, 24)}, Failed: func(err error) { failed <- err },
+	})
+	require.NoError(t, err)
+	l, err := h.ListenTCP(addrPort("0.0.0.0:81"), ListenOptions{})
+	require.NoError(t, err)
+	u, err := h.ListenUDP(netip.AddrPortFrom(ip4Host, 53), UDPOptions{})
+	require.NoError(t, err)
+	dialled, err := h.DialUDP(netip.AddrPort{}, netip.AddrPortFrom(ip4Peer, 53), UDPOptions{})
+	require.NoError(t, err)
+	unplugged := errors.New("unplugged")
+	w.Port(0).Fail(unplugged)
+	select {
+	case err := <-failed:
+		require.Equal(t, unplugged, err)
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody was told")
+	}
+	_, err = l.TryAccept()
+	require.Equal(t, ErrWouldBlock, err)
+	b := make([]byte, 10)
+	_, err = dialled.Read(b)
+	require.Equal(t, syscall.ENETDOWN, err)
+	u.Deliver([]byte("by the other"), netip.AddrPortFrom(ip4Peer, 9), DatagramInfo{})
+	n, _, _, err := u.ReadFrom(b)
+	require.NoError(t, err)
+	require.Equal(t, "by the oth", string(b[:n]))
+	for _, c := range []interface{ Close() error }{l, u, dialled, h} {
+		require.NoError(t, c.Close())
+	}
+	w.Port(1).Close()
+	require.Zero(t, w.InUse())
+}
+
 // A path that is narrower than the interface is learnt from ICMP, for UDP too,
 // and forgotten after a while.
 func TestPathMTUIsRememberedForAWhile(t *testing.T) {

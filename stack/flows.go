@@ -42,9 +42,13 @@ type timeWait struct {
 type flowTable struct {
 	key     [4]uint64
 	buckets atomic.Pointer[[]atomic.Pointer[flow]]
-	mu      sync.Mutex
-	n       int
 	ended   func(*tuple) // Config.FlowEnded; nil if nobody asks
+
+	// What each new connection changes, apart from what each packet reads.
+	_  [64]byte
+	mu sync.Mutex
+	n  int
+	_  [64]byte
 }
 
 func (t *flowTable) init(key [4]uint64) {

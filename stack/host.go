@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +13,6 @@ import (
 	"github.com/fastnet-go/fastnet/internal/bubble"
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/wire"
-	"github.com/fastnet-go/fastnet/stack/reassembly"
 	"github.com/fastnet-go/fastnet/stack/route"
 	"github.com/fastnet-go/fastnet/stack/tcp"
 	"github.com/fastnet-go/fastnet/stack/timer"
@@ -117,7 +114,9 @@ type Host struct {
 	parkUntil  atomic.Int64           // when the driver's sleep ends, at the latest
 	poller     *Poller
 	closed     atomic.Bool
-	sockets    atomic.Int64
+
+	_       [64]byte     // of the above each packet reads
+	sockets atomic.Int64 // TCP connections, TIME-WAIT not counted
 }
 
 // NewHost returns a host with a loopback interface (127.0.0.1/8, ::1/128) and
@@ -251,34 +250,6 @@ func (h *Host) AddRoute(r route.Route) error {
 // Routes returns the routing table.
 func (h *Host) Routes() []route.Route { return h.routes.Routes() }
 
-// isLocal reports whether a, without zone, is one of the host's addresses. All
-// of 127.0.0.0/8 is.
-func (h *Host) isLocal(a netip.Addr) bool {
-	if a.Is4() && a.As4()[0] == 127 {
-		return true
-	}
-	l := h.locals.Load()
-	if l.few != nil {
-		return slices.Contains(l.few, a)
-	}
-	_, ok := l.byAddr[a]
-	return ok
-}
-
-// localAddrs are a host's addresses, without zones. It does not change.
-type localAddrs struct {
-	byAddr map[netip.Addr]*Interface
-	few    []netip.Addr // all, if they are so few that this is faster
-}
-
-func newLocalAddrs(byAddr map[netip.Addr]*Interface) *localAddrs {
-	l := &localAddrs{byAddr: byAddr}
-	if len(byAddr) <= 8 {
-		l.few = slices.Collect(maps.Keys(byAddr))
-	}
-	return l
-}
-
 // arm makes t expire at when at the latest, and wakes the poller if it sleeps
 // longer than that.
 func (h *Host) arm(t *timer.Timer, when time.Duration) {
@@ -398,50 +369,4 @@ func (h *Host) Close() error {
 	}
 	h.fragments.clear()
 	return h.loop.dev.Close()
-}
-
-// fragments holds datagrams that are being put together.
-type fragments struct {
-	host   *Host
-	v4, v6 *reassembly.Table
-	timer  timer.Timer
-	mu     sync.Mutex
-}
-
-func (f *fragments) init(h *Host) {
-	f.host = h
-	f.v4 = reassembly.New(reassembly.DefaultIPv4())
-	f.v6 = reassembly.New(reassembly.DefaultIPv6())
-	f.timer.Init(f, 0)
-}
-
-// add takes a fragment and returns the datagram that it completes.
-func (f *fragments) add(t *reassembly.Table, frag *reassembly.Fragment) (reassembly.Datagram, reassembly.Status) {
-	h := f.host
-	h.count.fragmentsIn.Add(1)
-	d, status := t.Add(frag, h.now())
-	if status == reassembly.Complete {
-		h.count.reassembled.Add(1)
-	}
-	h.arm(&f.timer, min(f.v4.Next(), f.v6.Next()))
-	return d, status
-}
-
-// Expire drops what was not completed in time and tells the sender.
-func (f *fragments) Expire(_ int, now time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, e := range f.v4.Advance(now, nil) {
-		f.host.reassemblyTimeout(e)
-	}
-	for _, e := range f.v6.Advance(now, nil) {
-		f.host.reassemblyTimeout(e)
-	}
-	f.host.arm(&f.timer, min(f.v4.Next(), f.v6.Next()))
-}
-
-func (f *fragments) clear() {
-	f.v4.Clear()
-	f.v6.Clear()
-	f.host.wheel.Stop(&f.timer)
 }

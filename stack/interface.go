@@ -30,6 +30,12 @@ type InterfaceConfig struct {
 	// has aged, repeatedly while it is wanted, with locks held: it returns at
 	// once and calls nothing of the host's. The answer is Interface.SetNeighbor.
 	Resolve func(addr netip.Addr)
+
+	// Failed, if not nil, says that somebody else has the addresses too. It is
+	// called when the device has failed for good and the connections over it have
+	// been ended; listeners and unconnected UDP sockets go on for what else comes
+	// to them, where they would end without it.
+	Failed func(err error)
 }
 
 // InterfaceInfo describes an interface of a host.
@@ -63,6 +69,7 @@ type Interface struct {
 
 	addrs   atomic.Pointer[[]netip.Prefix]
 	resolve func(netip.Addr) // InterfaceConfig.Resolve
+	failed  func(error)      // InterfaceConfig.Failed
 
 	groups groups
 
@@ -88,7 +95,7 @@ func (h *Host) attach(dev nic.Device, cfg InterfaceConfig, loopback bool) (*Inte
 	}
 	i := &Interface{
 		host: h, name: cfg.Name, dev: dev, offloads: info.Offloads,
-		maxSend: info.MaxSend, loopback: loopback, resolve: cfg.Resolve,
+		maxSend: info.MaxSend, loopback: loopback, resolve: cfg.Resolve, failed: cfg.Failed,
 		spread: spread{key: info.HashKey, table: info.HashTable},
 	}
 	i.mac.Store(&info.MAC)
@@ -164,22 +171,26 @@ func (i *Interface) setLink(l nic.Link) {
 	}
 	if l.Err != nil {
 		i.host.log.Error("interface failed", "interface", i.name, "error", l.Err)
-		go i.host.interfaceFailed(i)
+		go i.host.interfaceFailed(i, l.Err)
 	}
 }
 
 // interfaceFailed ends what can no longer work, so that no call waits for a
 // device that is gone.
-func (h *Host) interfaceFailed(i *Interface) {
+func (h *Host) interfaceFailed(i *Interface, err error) {
 	h.flows.all(func(f *flow) {
 		if f.conn != nil && f.conn.usesInterface(i) {
 			f.conn.abort(errNetDown)
 		}
 	})
 	for _, u := range h.udp.all() {
-		if h.bindingDead(u.bind) {
+		if h.bindingDead(u.bind) && (i.failed == nil || u.remote.IsValid()) {
 			u.kill(errNetDown)
 		}
+	}
+	if i.failed != nil {
+		i.failed(err)
+		return
 	}
 	for _, l := range h.listeners.all() {
 		if h.bindingDead(l.bind) {

@@ -154,6 +154,7 @@ func (b *bench) ask(ctx context.Context, load string, server *serverOf, begin, e
 	stop := context.AfterFunc(ctx, func() { b.client.cmd.Process.Kill() })
 	defer stop()
 	c := b.client
+	var failed error
 	if err := c.tell(clientRequest{Load: load, Address: server.address, Duration: b.o.duration}); err != nil {
 		return result, err
 	}
@@ -168,16 +169,13 @@ func (b *bench) ask(ctx context.Context, load string, server *serverOf, begin, e
 		if r.Event != e.name {
 			return result, fmt.Errorf("the client says %q in place of %q", r.Event, e.name)
 		}
-		failed := e.do()
+		failed = errors.Join(failed, e.do()) // the client goes on, to be there for the next load
 		if err := c.tell(struct{}{}); err != nil {
 			return result, err
 		}
-		err = errors.Join(err, failed)
-		if failed != nil {
-			return result, failed
-		}
 	}
-	return result, c.receive(&result)
+	err = c.receive(&result)
+	return result, errors.Join(failed, err)
 }
 
 func (m measurement) String() string {

@@ -97,6 +97,9 @@ func (b *bench) trace(ctx context.Context, server *serverOf) (perOp float64, err
 		}
 		return attached(ctx, server.cmd.Process.Pid)
 	}, func() error {
+		if cmd.Process == nil {
+			return nil // it has not started
+		}
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			return err
 		}
@@ -104,7 +107,7 @@ func (b *bench) trace(ctx context.Context, server *serverOf) (perOp float64, err
 		return nil
 	})
 	if err != nil {
-		if cmd != nil && cmd.ProcessState == nil {
+		if cmd != nil && cmd.Process != nil && cmd.ProcessState == nil {
 			cmd.Process.Kill()
 			_ = cmd.Wait()
 		}

@@ -24,7 +24,7 @@ const strangerTime = 2 * exceptionTime
 func (s *Steering) addPort(p afxdp.Port) error {
 	if p.Protocol == TCP {
 		s.stack.HoldResets(strangerTime)
-		s.fresh[p.Port] = struct{}{}
+		s.fresh[p.Port] = 2 // the next may be at once
 		s.except(p.Port)
 		defer s.except(p.Port)
 	}
@@ -39,7 +39,8 @@ func (s *Steering) except(port uint16) {
 	}
 	flows, _ := s.kernels(port) // as many as can be had
 	for _, f := range flows {
-		if _, there := s.excepted[f]; !there && x.ExceptFlow(f) == nil {
+		_, there := s.excepted[f]
+		if !there && !s.stack.HasTCPFlow(f.Local, f.Remote) && x.ExceptFlow(f) == nil {
 			s.excepted[f] = struct{}{}
 		}
 	}
@@ -74,10 +75,12 @@ func (s *Steering) unexcept(f afxdp.Flow) {
 func (s *Steering) settleExceptions() {
 	s.calls.Lock()
 	defer s.calls.Unlock()
-	for port := range s.fresh {
-		delete(s.fresh, port)
+	for port, looks := range s.fresh {
 		if s.isOpen(port) {
 			s.except(port)
+		}
+		if s.fresh[port] = looks - 1; looks == 1 {
+			delete(s.fresh, port)
 		}
 	}
 	if len(s.excepted) == 0 {

@@ -65,7 +65,7 @@ type Steering struct {
 
 	kernels  func(port uint16) ([]afxdp.Flow, error) // under calls; see New
 	excepted map[afxdp.Flow]struct{}                 // under calls: the kernel's connections on ports of ours
-	fresh    map[uint16]struct{}                     // under calls: TCP ports added since the last look at exceptions
+	fresh    map[uint16]int                          // under calls: TCP ports added a moment ago, and how often to look for exceptions
 	entries  atomic.Int64                            // len(flows), for Ended
 }
 
@@ -74,7 +74,7 @@ type Steering struct {
 // an address that the filter takes. Close ends the Steering's goroutine.
 func New(filter Filter, stack Stack, kernels func(port uint16) ([]afxdp.Flow, error)) *Steering {
 	s := &Steering{
-		stack: stack, filter: filter, kernels: kernels, excepted: make(map[afxdp.Flow]struct{}), fresh: make(map[uint16]struct{}),
+		stack: stack, filter: filter, kernels: kernels, excepted: make(map[afxdp.Flow]struct{}), fresh: make(map[uint16]int),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), idle: make(chan struct{}),
 		flows: make(map[afxdp.Flow]int), ended: make(map[afxdp.Flow]struct{}),
 		ports: make(map[afxdp.Port]int), linger: make(map[afxdp.Port]struct{}),

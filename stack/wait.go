@@ -105,7 +105,8 @@ func (h *Host) orderWaiters() {
 	} else { // then nobody wakes from outside either
 		p.deliver()
 	}
-	p.made.Lock()
+	p.made.Lock() // until deliver has unlocked it
+	//lint:ignore SA2001 a mutex, unlike a channel of the bubble's, may be waited for here
 	p.made.Unlock()
 }
 

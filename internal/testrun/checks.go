@@ -92,8 +92,8 @@ func layers(t *tally) {
 	}{
 		{"nic/...", []string{"./nic/..."}, []string{"nic"}},
 		{"stack/header and stack/tcp", []string{"./stack/header", "./stack/tcp"}, []string{"stack/header", "stack/tcp"}},
-		{"stack/...", []string{"./stack/..."}, []string{"stack", "nic", "internal/defect"}},
-		{"listener and dialer", []string{"./listener", "./dialer"}, []string{"listener", "dialer", "stack", "nic", "internal/defect"}},
+		{"stack/...", []string{"./stack/..."}, []string{"stack", "nic", "internal/defect", "internal/bubble"}},
+		{"listener and dialer", []string{"./listener", "./dialer"}, []string{"listener", "dialer", "stack", "nic", "internal/defect", "internal/bubble"}},
 	} {
 		out, err := exec.Command("go", append([]string{"list", "-deps"}, gate.pattern...)...).CombinedOutput()
 		if err != nil {

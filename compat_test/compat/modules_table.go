@@ -22,6 +22,11 @@ var modules = []module{
 	{"github.com/gomodule/redigo", "v1.9.3", []string{"redis"}, 0},
 	{"github.com/alicebob/miniredis/v2", "v2.40.0", []string{"."}, 0},
 	{"github.com/emersion/go-smtp", "v0.25.1", []string{"."}, 0},
+	{"github.com/go-chi/chi/v5", "v5.5.0", []string{".", "middleware"}, 0},
+	{"github.com/gin-gonic/gin", "v1.12.0", []string{"."}, 0},
+	{"github.com/emersion/go-imap", "v1.2.1", []string{".", "client", "server"}, 0},
+	{"github.com/jlaffaye/ftp", "v0.2.4", []string{"."}, 0},
+	{"github.com/hashicorp/memberlist", "v0.7.0", []string{"."}, 2 * time.Minute},
 	{"golang.org/x/crypto", "v0.58.0", []string{"ssh", "ssh/agent", "acme"}, 0},
 	{"golang.org/x/net", "v0.62.0", []string{"nettest", "websocket", "proxy", "netutil", "webdav", "http2"}, 2 * time.Minute},
 }

@@ -23,7 +23,6 @@ var modules = []module{
 	{"github.com/alicebob/miniredis/v2", "v2.40.0", []string{"."}, 0},
 	{"github.com/emersion/go-smtp", "v0.25.1", []string{"."}, 0},
 	{"github.com/go-chi/chi/v5", "v5.5.0", []string{".", "middleware"}, 0},
-	{"github.com/gin-gonic/gin", "v1.12.0", []string{"."}, 0},
 	{"github.com/emersion/go-imap", "v1.2.1", []string{".", "client", "server"}, 0},
 	{"github.com/jlaffaye/ftp", "v0.2.4", []string{"."}, 0},
 	{"github.com/hashicorp/memberlist", "v0.7.0", []string{"."}, 2 * time.Minute},

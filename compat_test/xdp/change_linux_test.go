@@ -15,7 +15,7 @@ import (
 // while all around them is configured anew, again and again.
 func TestTransfersOutliveChanges(t *testing.T) {
 	if os.Getenv("FASTNET_SOAK") == "" {
-		t.Skip("open defect: under load a change resets some connections, in about one run of three: FASTNET_SOAK=1 runs it")
+		t.Skip("open defect: under load a change has reset some connections, once in three whole runs: FASTNET_SOAK=1 runs it")
 	}
 	r := newRig(t)
 	for _, ns := range []*namespace{r.server, r.client} {

@@ -48,8 +48,8 @@ func TestAFailedSubtestIsOneFailure(t *testing.T) {
 {"Action":"fail","Package":"p"}
 `)
 	require.Equal(t, counts{1, 1, 0}, tally.total())
-	require.Contains(t, out, "race: p TestTable/a\n")
-	require.Contains(t, out, "x_test.go:3: wrong")
+	require.Contains(t, out, "race: p TestTable/a\n          x_test.go:3: wrong\n")
+	require.True(t, strings.HasPrefix(out, "   FAIL  p TestTable/a\n          x_test.go:3: wrong\n"), "it is told as it happens, too: %s", out)
 }
 
 func TestATestThatFailsBesideItsSubtestsCounts(t *testing.T) {

@@ -9,9 +9,12 @@ import (
 	"time"
 )
 
-// outputLines is how much of a failure's output the summary repeats, from its
-// end: panics and the messages of tests stand there.
-const outputLines = 120
+// How many lines of a failure's output are shown as it fails, and how many the
+// summary repeats, from its end: panics and the messages of tests stand there.
+const (
+	shownLines  = 12
+	outputLines = 120
+)
 
 // tally keeps results for the summary. A result is known by its name: what runs
 // in several steps counts once, as failed if any run failed, and as skipped if
@@ -63,6 +66,8 @@ func (t *tally) pass(name string) {
 func (t *tally) fail(name, output string) {
 	t.counts.failed++
 	t.result(name).failed = true
+	// Now, too: of a long log the end may be all that is kept, or the beginning.
+	fmt.Fprintf(t.w, "   FAIL  %s\n%s", name, indent(output, shownLines))
 	t.failures = append(t.failures, failure{t.step, name, output})
 }
 
@@ -98,7 +103,7 @@ func (t *tally) summary() {
 	if len(t.failures) > 0 {
 		fmt.Fprint(t.w, "\nFailed:\n")
 		for _, f := range t.failures {
-			fmt.Fprintf(t.w, "  %s: %s\n%s", f.step, f.name, indent(f.output))
+			fmt.Fprintf(t.w, "  %s: %s\n%s", f.step, f.name, indent(f.output, outputLines))
 		}
 	}
 	fmt.Fprintf(t.w, "\n%v\n", t.total())
@@ -145,15 +150,16 @@ func afterPackage(name string) string {
 	return name
 }
 
-// indent returns the last lines of output, set off from the summary's own.
-func indent(output string) string {
+// indent returns the last lines of output, as many as most, set off from the
+// tally's own.
+func indent(output string, most int) string {
 	output = strings.TrimRight(output, "\n")
 	if output == "" {
 		return ""
 	}
 	lines := strings.Split(output, "\n")
 	var b strings.Builder
-	if cut := len(lines) - outputLines; cut > 0 {
+	if cut := len(lines) - most; cut > 0 {
 		fmt.Fprintf(&b, "      ... %d lines\n", cut)
 		lines = lines[cut:]
 	}

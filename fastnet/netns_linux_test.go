@@ -1,72 +1,40 @@
 package fastnet
 
 import (
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"github.com/fastnet-go/fastnet/internal/netlab"
 	"github.com/fastnet-go/fastnet/nic/tap"
 )
 
-// netns is a network namespace that nobody else has. It has no name: it goes with
-// its descriptor and the last socket in it, however the test ends.
-type netns struct{ fd int }
-
 // newNetns makes a namespace, or skips the test where that is not allowed.
-func newNetns(t *testing.T) netns {
+func newNetns(t *testing.T) netlab.Namespace {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("making network namespaces and TAP interfaces needs root")
-	}
-	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		t.Skipf("no TAP interfaces here: %v", err)
-	}
+	netlab.NeedTUN(t)
 	// Package net finds out once whether IPv4 can be had by IPv6 sockets, and must
 	// not find out in here, where the loopback interface is down.
 	l, err := net.Listen("tcp", ":0")
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
-	var ns netns
-	made := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			ns.fd, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		}
-		made <- err
-	}()
-	if err := <-made; err != nil {
-		t.Skipf("no network namespace can be made here: %v", err)
-	}
-	t.Cleanup(func() { unix.Close(ns.fd) })
-	return ns
+	return netlab.New(t)
 }
 
-// inNetns runs f on a thread in the namespace: a socket is in that of the thread
-// which makes it.
-func inNetns[T any](ns netns, f func() (T, error)) (v T, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked, so the thread is thrown away
-		if err = unix.Setns(ns.fd, unix.CLONE_NEWNET); err == nil {
-			v, err = f()
-		}
-	}()
-	<-done
+// inNetns runs f on a thread in the namespace.
+func inNetns[T any](ns netlab.Namespace, f func() (T, error)) (v T, err error) {
+	err = ns.Do(func() (err error) {
+		v, err = f()
+		return err
+	})
 	return v, err
 }
 
 // netnsSockets are package net's, in a namespace.
-type netnsSockets struct{ ns netns }
+type netnsSockets struct{ ns netlab.Namespace }
 
 func (s netnsSockets) Listen(network, address string) (net.Listener, error) {
 	return inNetns(s.ns, func() (net.Listener, error) { return net.Listen(network, address) })
@@ -97,7 +65,7 @@ func newTapInNetns(t *testing.T, offload bool) (*Network, netnsSockets) {
 	}
 	n, err := New(Config{
 		Tap: &tap.Config{
-			Name: "fast0", NetNS: fmt.Sprintf("/proc/self/fd/%d", ns.fd), NoOffload: !offload,
+			Name: "fast0", NetNS: string(ns), NoOffload: !offload,
 			HostAddrs: []netip.Prefix{prefixOf(tapKernelIP), prefixOf(tapKernelIP6)},
 		},
 		Addresses: []netip.Prefix{prefixOf(tapIP), prefixOf(tapIP6)},

@@ -7,116 +7,47 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
-)
 
-// inNetNS runs f on a thread in the network namespace at path, or in a new one.
-func inNetNS(path string, f func() error) error {
-	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends
-		if path == "" {
-			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-				result <- err
-				return
-			}
-		} else {
-			fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			if err == nil {
-				err = unix.Setns(fd, unix.CLONE_NEWNET)
-				unix.Close(fd)
-			}
-			if err != nil {
-				result <- err
-				return
-			}
-		}
-		result <- f()
-	}()
-	return <-result
-}
+	"github.com/fastnet-go/fastnet/internal/netlab"
+)
 
 // packetLab is a network by packet sockets at one end of a veth pair, and the
 // kernel's stack at the other.
 type packetLab struct {
-	n            *Network
-	ours, theirs string // the namespaces of fnb and fna
+	netlab.Cable
+	n *Network
 }
 
 const packetKernel, packetOurs = "10.178.0.1", "10.178.0.2"
 
-func shellIn(t testing.TB, ns, commands string) string {
-	t.Helper()
-	var out []byte
-	require.NoError(t, inNetNS(ns, func() (err error) {
-		if out, err = exec.Command("sh", "-ec", commands).CombinedOutput(); err != nil {
-			err = fmt.Errorf("%s: %w: %s", commands, err, out)
-		}
-		return err
-	}))
-	return string(out)
-}
-
 // newPacketLab: setup may change the veth pair before the network is there.
 func newPacketLab(t testing.TB, more string, setup func(l *packetLab)) *packetLab {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("creating network namespaces needs root")
-	}
-	for _, tool := range []string{"ip", "ethtool"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("no %s here, with which a veth pair is set up (Debian: apt-get install iproute2 ethtool)", tool)
-		}
-	}
-	l := &packetLab{}
-	for _, path := range []*string{&l.ours, &l.theirs} {
-		if err := inNetNS("", func() error {
-			fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			*path = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd)
-			t.Cleanup(func() { unix.Close(fd) })
-			return err
-		}); err != nil {
-			t.Skipf("no network namespace can be made here: %v", err)
-		}
-	}
-	shellIn(t, l.theirs, fmt.Sprintf(`
-		ip link add fna type veth peer name fnb netns %s
-		ip address add %s/24 dev fna
-		ip address add fd78::1/64 dev fna nodad
-		ip link set fna up
-		ip link set lo up`, l.ours, packetKernel))
-	shellIn(t, l.ours, "ip link set fnb up")
-	// The kernel starts to transmit some time after the carrier is there.
-	for ns, end := range map[string]string{l.ours: "fnb", l.theirs: "fna"} {
-		shellIn(t, ns, fmt.Sprintf(`for i in $(seq 500); do ip link show %s | grep -q "qdisc noqueue state UP" && break; sleep 0.01; done`, end))
-	}
+	l := &packetLab{Cable: netlab.NewCable(t, packetKernel+"/24", "fd78::1/64")}
 	if setup != nil {
 		setup(l)
 	}
 	before := goroutines()
-	cfg, err := ParseConfig(fmt.Sprintf("packet:fnb,netns=%s,addr=%s/24,addr=fd78::2/64,gw=%s,loopback=stack%s", l.ours, packetOurs, packetKernel, more))
+	cfg, err := ParseConfig(fmt.Sprintf("packet:fnb,netns=%s,addr=%s/24,addr=fd78::2/64,gw=%s,loopback=stack%s", l.Ours, packetOurs, packetKernel, more))
 	require.NoError(t, err)
 	l.n, err = New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, l.n.Close())
 		noneLeft(t, before)
-		require.Equal(t, "1\n", shellIn(t, l.ours, "wc -l </proc/net/packet"), "a packet socket is left") // the heading
+		require.Equal(t, "1\n", l.Ours.Shell(t, "wc -l </proc/net/packet"), "a packet socket is left") // the heading
 	})
 	return l
 }
 
 // dial is the kernel's Dial at the other end.
 func (l *packetLab) dial(_ context.Context, network, address string) (c net.Conn, err error) {
-	err = inNetNS(l.theirs, func() (err error) {
+	err = l.Theirs.Do(func() (err error) {
 		c, err = net.DialTimeout(network, address, 10*time.Second)
 		return err
 	})
@@ -125,7 +56,7 @@ func (l *packetLab) dial(_ context.Context, network, address string) (c net.Conn
 
 func (l *packetLab) listen(t testing.TB, address string) (ln net.Listener) {
 	t.Helper()
-	require.NoError(t, inNetNS(l.theirs, func() (err error) {
+	require.NoError(t, l.Theirs.Do(func() (err error) {
 		ln, err = net.Listen("tcp", address)
 		return err
 	}))
@@ -150,8 +81,8 @@ func TestPacketSocketsServeTheKernelsClients(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newPacketLab(t, c.more, func(l *packetLab) {
 				if c.setup != "" {
-					shellIn(t, l.ours, "ethtool -K fnb "+c.setup)
-					shellIn(t, l.theirs, "ethtool -K fna "+c.setup)
+					l.Ours.Shell(t, "ethtool -K fnb "+c.setup)
+					l.Theirs.Shell(t, "ethtool -K fna "+c.setup)
 				}
 			})
 			big := strings.Repeat("0123456789abcdef", 1<<15)
@@ -241,7 +172,7 @@ func TestPacketSocketsSurviveTheLink(t *testing.T) {
 		n, err := io.CopyN(sum, c, int64(len(data)/4))
 		require.NoError(t, err, "part %d: %d bytes", i, n)
 		if change != "" {
-			shellIn(t, l.ours, change)
+			l.Ours.Shell(t, change)
 		}
 	}
 	require.NoError(t, <-sent)
@@ -263,7 +194,7 @@ func TestPacketSocketsEndWithTheirInterface(t *testing.T) {
 		_, err := s.Read(make([]byte, 1))
 		read <- err
 	}()
-	shellIn(t, l.theirs, "ip link delete fna")
+	l.Theirs.Shell(t, "ip link delete fna")
 	select {
 	case err := <-read:
 		require.Error(t, err)
@@ -293,7 +224,7 @@ func TestPacketConfiguration(t *testing.T) {
 		_, err := parseConfig("FASTNET", text)
 		require.ErrorContains(t, err, want, text)
 	}
-	l := newPacketLab(t, "", func(l *packetLab) { shellIn(t, l.ours, "ip address add 10.178.0.9/24 dev fnb") })
+	l := newPacketLab(t, "", func(l *packetLab) { l.Ours.Shell(t, "ip address add 10.178.0.9/24 dev fnb") })
 	cfg := l.n.cfg
 	cfg.Addresses = prefixes("10.178.0.9/24")
 	_, err = New(cfg)

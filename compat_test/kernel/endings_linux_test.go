@@ -15,11 +15,7 @@ import (
 // One direction can be closed and the other go on, whoever closes first.
 func TestHalfClose(t *testing.T) {
 	forEachRole(t, plain, func(t *testing.T, r *roles) {
-		for _, first := range []string{"client", "server"} {
-			a, b := r.connect(t)
-			if first == "server" {
-				a, b = b, a
-			}
+		for a, b := range r.bothWays(t) {
 			_, err := a.Write([]byte("question"))
 			require.NoError(t, err)
 			require.NoError(t, a.CloseWrite())
@@ -39,11 +35,7 @@ func TestHalfClose(t *testing.T) {
 // A reset ends a Read that waits, and the calls after it.
 func TestReset(t *testing.T) {
 	forEachRole(t, plain, func(t *testing.T, r *roles) {
-		for _, who := range []string{"client", "server"} {
-			a, b := r.connect(t)
-			if who == "server" {
-				a, b = b, a
-			}
+		for a, b := range r.bothWays(t) {
 			read := make(chan error, 1)
 			go func() {
 				_, err := b.Read(make([]byte, 1))
@@ -64,11 +56,7 @@ func TestReset(t *testing.T) {
 // A reset in the middle of a transfer ends a Write that waits.
 func TestResetUnderATransfer(t *testing.T) {
 	forEachRole(t, plain, func(t *testing.T, r *roles) {
-		for _, who := range []string{"client", "server"} {
-			a, b := r.connect(t)
-			if who == "server" {
-				a, b = b, a
-			}
+		for a, b := range r.bothWays(t) {
 			written := make(chan error, 1)
 			go func() {
 				b1 := make([]byte, 64<<10)
@@ -93,11 +81,7 @@ func TestResetUnderATransfer(t *testing.T) {
 // not everything was taken (RFC 2525 section 2.17).
 func TestCloseWithUnreadData(t *testing.T) {
 	forEachRole(t, plain, func(t *testing.T, r *roles) {
-		for _, who := range []string{"client", "server"} {
-			a, b := r.connect(t)
-			if who == "server" {
-				a, b = b, a
-			}
+		for a, b := range r.bothWays(t) {
 			_, err := b.Write([]byte("never read"))
 			require.NoError(t, err)
 			_, err = io.ReadFull(a, make([]byte, 1)) // all of it is there
@@ -124,11 +108,7 @@ func TestDialToAClosedPortIsRefused(t *testing.T) {
 // works, it probes, and goes on when the window opens. Nothing is lost.
 func TestPeerThatStopsReading(t *testing.T) {
 	forEachRole(t, plain, func(t *testing.T, r *roles) {
-		for _, who := range []string{"client", "server"} {
-			from, to := r.connect(t)
-			if who == "client" {
-				from, to = to, from
-			}
+		for to, from := range r.bothWays(t) {
 			var written atomic.Int64
 			type result struct {
 				sum hash
@@ -162,11 +142,7 @@ func TestPeerThatStopsReading(t *testing.T) {
 // Deadlines end a Write into a closed window and a Read of silence.
 func TestDeadlinesAgainstASilentPeer(t *testing.T) {
 	forEachRole(t, plain[:1], func(t *testing.T, r *roles) {
-		for _, who := range []string{"client", "server"} {
-			c, server := r.connect(t)
-			if who == "server" {
-				c = server
-			}
+		for c := range r.bothWays(t) {
 			require.NoError(t, c.SetDeadline(time.Now().Add(100*time.Millisecond)))
 			_, err := c.Read(make([]byte, 1))
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)

@@ -15,13 +15,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/fastnet-go/fastnet/internal/netlab"
 )
 
-// namespace is a network namespace that nobody else has. It has no name: it goes
-// with the last descriptor and socket in it, however the test ends.
+// namespace is a network namespace that nobody else has.
 type namespace struct {
+	netlab.Namespace
 	t       testing.TB
-	fd      int
 	jobs    chan func()   // to threads in the namespace that are free
 	limit   chan struct{} // holds one for each thread at work
 	threads sync.WaitGroup
@@ -30,25 +31,8 @@ type namespace struct {
 // newNamespace makes a namespace, or skips the test where that is not allowed.
 func newNamespace(t testing.TB) *namespace {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("making network namespaces and TAP interfaces needs root")
-	}
-	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		t.Skipf("no TAP interfaces here: %v", err)
-	}
-	ns := &namespace{t: t, jobs: make(chan func()), limit: make(chan struct{}, 64)}
-	made := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			ns.fd, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		}
-		made <- err
-	}()
-	if err := <-made; err != nil {
-		t.Skipf("no network namespace can be made here: %v", err)
-	}
+	netlab.NeedTUN(t)
+	ns := &namespace{Namespace: netlab.New(t), t: t, jobs: make(chan func()), limit: make(chan struct{}, 64)}
 	t.Cleanup(ns.close)
 	ns.setUp("lo", true) // the kernel sends itself ICMP errors there
 	return ns
@@ -57,14 +41,9 @@ func newNamespace(t testing.TB) *namespace {
 func (ns *namespace) close() {
 	close(ns.jobs)
 	ns.threads.Wait()
-	unix.Close(ns.fd)
 }
 
-// path is where the namespace can be opened.
-func (ns *namespace) path() string { return fmt.Sprintf("/proc/self/fd/%d", ns.fd) }
-
-// do runs f on a thread in the namespace: a socket belongs to the namespace of
-// the thread that makes it.
+// do is Do on threads that are kept: a benchmark makes many sockets.
 func (ns *namespace) do(f func() error) error {
 	ns.limit <- struct{}{}
 	defer func() { <-ns.limit }()
@@ -75,8 +54,8 @@ func (ns *namespace) do(f func() error) error {
 	default:
 		ns.threads.Go(func() {
 			runtime.LockOSThread() // never unlocked, so the thread is thrown away
-			if err := unix.Setns(ns.fd, unix.CLONE_NEWNET); err != nil {
-				done <- fmt.Errorf("entering the namespace: %w", err)
+			if err := ns.Enter(); err != nil {
+				done <- err
 				return
 			}
 			for ; job != nil; job = <-ns.jobs {

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -75,7 +76,7 @@ func newRig(t testing.TB, l link) *rig {
 	for name, value := range l.sysctl {
 		r.ns.sysctl(name, value)
 	}
-	cfg := tap.Config{Name: r.name, NetNS: r.ns.path(), Queues: l.queues, MTU: l.mtu, NoOffload: l.noOffload}
+	cfg := tap.Config{Name: r.name, NetNS: string(r.ns.Namespace), Queues: l.queues, MTU: l.mtu, NoOffload: l.noOffload}
 	var addresses []netip.Prefix
 	for _, f := range families {
 		cfg.HostAddrs = append(cfg.HostAddrs, f.kernel)
@@ -223,6 +224,18 @@ func (r *roles) connect(t testing.TB) (client, server tcpConn) {
 	require.NoError(t, d.SetDeadline(time.Now().Add(patience)))
 	require.NoError(t, a.c.SetDeadline(time.Now().Add(patience)))
 	return d.(tcpConn), a.c.(tcpConn)
+}
+
+// bothWays makes two connections: a is the client of the first, and the server of
+// the second.
+func (r *roles) bothWays(t testing.TB) iter.Seq2[tcpConn, tcpConn] {
+	return func(yield func(a, b tcpConn) bool) {
+		a, b := r.connect(t)
+		if yield(a, b) {
+			b, a = r.connect(t)
+			yield(a, b)
+		}
+	}
 }
 
 func (r *roles) dial() (net.Conn, error) {

@@ -21,16 +21,18 @@
 // It needs CAP_NET_RAW, in the user namespace that owns the network namespace:
 // root in "unshare -Urn" has it. Super-segments need Linux 5.1.
 //
-// Read device_linux.go first, then queue_linux.go and transmit_linux.go;
-// filter.go is what the kernel keeps from us, open_linux.go sets the sockets up.
+// Read device_linux.go first, then queue_linux.go and transmit_linux.go, for what a
+// packet socket has of its own; ../internal/fdbased is the rest of the device and
+// its queues, which it shares with other drivers. filter.go is what the kernel
+// keeps from us, open_linux.go sets the sockets up.
 package afpacket
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 
 	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/internal/fdbased"
 )
 
 // Config describes the device. The zero value of a field takes its default.
@@ -70,15 +72,6 @@ type Config struct {
 	NetNS string
 }
 
-const (
-	// maxSuper is the largest frame: an IP packet of 64 KiB with its Ethernet
-	// header.
-	maxSuper = 65535 + 14
-
-	// ethernetHeader is the length of an Ethernet header with one VLAN tag.
-	ethernetHeader = 18
-)
-
 // check returns cfg with its defaults, or what is wrong with it.
 func (cfg Config) check() (Config, error) {
 	if cfg.Queues == 0 {
@@ -93,9 +86,7 @@ func (cfg Config) check() (Config, error) {
 	if cfg.MAC != (nic.MAC{}) {
 		cfg.OwnMAC = true
 	} else if cfg.OwnMAC {
-		r := rand.Uint64()
-		// Locally administered, unicast (IEEE 802 section 8.4).
-		cfg.MAC = nic.MAC{0x02, byte(r >> 32), byte(r >> 24), byte(r >> 16), byte(r >> 8), byte(r)}
+		cfg.MAC = fdbased.RandomMAC()
 	}
 	switch {
 	case cfg.Interface == "":

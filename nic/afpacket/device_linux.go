@@ -2,21 +2,13 @@ package afpacket
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/internal/fdbased"
 	"github.com/fastnet-go/fastnet/nic/internal/link"
-)
-
-const (
-	headroom  = 64
-	largePart = 16 << 10 // the parts behind the first of a large frame received
-	spill     = 4        // so many: with the first part, room for 64 KiB
 )
 
 // ne is the machine's byte order, in which the kernel has its numbers.
@@ -24,20 +16,12 @@ var ne = binary.NativeEndian
 
 // device is an open interface.
 type device struct {
-	*link.Follower // the link, and its end
-	cfg            Config
-	info           nic.Info
-	queues         []*queue
-
-	// Receiving has pools of its own: a slow reader never stops a sender.
-	rxSmall, rxLarge *nic.Pool
-	tx               []*nic.Pool // small, and large with TSO
-
-	done chan struct{} // closed by Close
-	all  sync.WaitGroup
+	fdbased.Device
+	cfg Config
 }
 
-// Open opens the interface that cfg names. Its errors say what to do.
+// Open opens the interface that cfg names. Its errors say what to do. Nothing of
+// ours is left on the interface after Close.
 func Open(cfg Config) (nic.Device, error) {
 	d, err := open(cfg)
 	if err != nil {
@@ -51,20 +35,8 @@ func open(cfg Config) (*device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &device{cfg: cfg, done: make(chan struct{})}
-	var fds []int
-	err = link.InNamespace(cfg.NetNS, func() (err error) {
-		fds, err = d.set()
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("afpacket: %w", err)
-	}
-	for i, fd := range fds {
-		d.queues = append(d.queues, newQueue(d, i, os.NewFile(uintptr(fd), "packet socket")))
-	}
-	if err := d.start(); err != nil {
-		_ = d.Close()
+	d := &device{cfg: cfg}
+	if err := d.Open(cfg.NetNS, d.set, "packet socket", d.newQueue); err != nil {
 		return nil, fmt.Errorf("afpacket: %w", err)
 	}
 	return d, nil
@@ -96,114 +68,24 @@ func (d *device) set() (fds []int, err error) {
 		}
 		return nil
 	}
-	d.info = nic.Info{
+	d.About = nic.Info{
 		Name: d.cfg.Interface, Driver: "afpacket", MAC: mac, MTU: s.MTU, Offloads: nic.RxChecksum | nic.LRO,
 	}
 	if !d.cfg.NoOffload {
 		// The kernel does what the interface's hardware does not.
-		d.info.Offloads |= nic.TxChecksum | nic.TSO4 | nic.TSO6
-		d.info.MaxSend = maxSuper
+		d.About.Offloads |= nic.TxChecksum | nic.TSO4 | nic.TSO6
+		d.About.MaxSend = fdbased.MaxFrame
 	}
-	if err := d.makePools(); err != nil {
+	// Each socket keeps buffers ready for a batch.
+	batches := fdbased.Batch * d.cfg.Queues
+	err = d.MakeBuffers(fdbased.BufferConfig{
+		MTU: s.MTU, Small: max(d.cfg.Pool, 2*batches), Large: max(d.cfg.Pool/8, 2*fdbased.Spill*batches),
+		Super: !d.cfg.NoOffload, Freed: d.Freed,
+	})
+	if err != nil {
 		return nil, err
 	}
 	return openSockets(&d.cfg, s.Index)
-}
-
-func (d *device) makePools() error {
-	small := nic.PoolConfig{
-		BufferSize: max(2048, (headroom+ethernetHeader+d.info.MTU+63)&^63),
-		Headroom:   headroom,
-		Max:        max(d.cfg.Pool, 2*batch*d.cfg.Queues),
-	}
-	var err error
-	pool := func(cfg nic.PoolConfig) *nic.Pool {
-		p, e := nic.NewPool(cfg)
-		err = errors.Join(err, e)
-		return p
-	}
-	d.rxSmall = pool(small)
-	d.rxLarge = pool(nic.PoolConfig{
-		BufferSize: headroom + largePart, Headroom: headroom, Slab: 8,
-		Max: max(d.cfg.Pool/8, 2*spill*batch*d.cfg.Queues),
-	})
-	small.Freed = d.freed
-	d.tx = append(d.tx, pool(small))
-	if !d.cfg.NoOffload {
-		d.tx = append(d.tx, pool(nic.PoolConfig{
-			BufferSize: (headroom + maxSuper + 63) &^ 63, Headroom: headroom, Max: max(16, d.cfg.Pool/16), Slab: 2,
-			Freed: d.freed,
-		}))
-	}
-	return err
-}
-
-// freed wakes the pollers that sleep after their Alloc fell short.
-func (d *device) freed() {
-	for _, q := range d.queues {
-		if q.short.Any() {
-			q.wakeArmed()
-		}
-	}
-}
-
-// start starts the goroutines: two for each queue, which sleep until it is
-// readable and until it is writable again, and those that follow the link.
-func (d *device) start() (err error) {
-	for _, q := range d.queues {
-		if q.raw, err = q.file.SyscallConn(); err != nil {
-			return err
-		}
-	}
-	for _, q := range d.queues {
-		d.all.Go(q.wait)
-		d.all.Go(q.waitForRoom)
-	}
-	return d.Start()
-}
-
-// Info implements nic.Device.
-func (d *device) Info() nic.Info {
-	info := d.info
-	info.MTU = d.Link().MTU
-	return info
-}
-
-// Queues implements nic.Device.
-func (d *device) Queues() []nic.Queue {
-	qs := make([]nic.Queue, len(d.queues))
-	for i, q := range d.queues {
-		qs[i] = q
-	}
-	return qs
-}
-
-// Close implements nic.Device. Nothing of ours is left on the interface then.
-func (d *device) Close() error {
-	err := d.Mark()
-	if err != nil {
-		return err
-	}
-	close(d.done)
-	for _, q := range d.queues {
-		err = errors.Join(err, q.close())
-	}
-	err = errors.Join(err, d.Follower.Close())
-	d.all.Wait()
-	return err
-}
-
-// InUse is the number of buffers that somebody else than the device holds: for
-// tests that look for leaks.
-func (d *device) InUse() int {
-	n := 0
-	for _, p := range append([]*nic.Pool{d.rxSmall, d.rxLarge}, d.tx...) {
-		n += p.InUse()
-	}
-	for _, q := range d.queues {
-		n -= q.posted()
-	}
-	return n
 }
 
 // lost is what the kernel had no room for on a socket since it was last asked.

@@ -12,13 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/fastnet-go/fastnet/internal/netlab"
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/internal/link"
 )
 
 func TestErrorsSayWhatToDo(t *testing.T) {
 	h := cable(t)
-	sh(t, h.ours, `ip address add 10.77.0.9/24 dev fnb; ip address add fd77::9/64 dev fnb nodad; ip link set lo up
+	h.Ours.Shell(t, `ip address add 10.77.0.9/24 dev fnb; ip address add fd77::9/64 dev fnb nodad; ip link set lo up
 		for i in $(seq 500); do ip -6 route get fd77::9 | grep -q ^local && break; sleep 0.01; done`)
 	for _, c := range []struct {
 		want string
@@ -41,7 +42,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		require.ErrorContains(t, err, c.want)
 		require.NotContains(t, err.Error(), "\n")
 	}
-	sh(t, h.ours, "ip link set fnb down")
+	h.Ours.Shell(t, "ip link set fnb down")
 	d, err := open(h.config(Config{}))
 	require.NoError(t, err, "it may come up later")
 	require.False(t, d.Link().Up)
@@ -55,11 +56,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		var caps [2]unix.CapUserData
 		err := unix.Capget(&hdr, &caps[0])
 		if err == nil {
-			ns, e := unix.Open(h.ours, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			if err = e; err == nil {
-				err = unix.Setns(ns, unix.CLONE_NEWNET)
-				unix.Close(ns)
-			}
+			err = h.Ours.Enter()
 		}
 		if err == nil {
 			caps[0].Effective &^= 1 << unix.CAP_NET_RAW
@@ -89,11 +86,7 @@ func TestWorksInAUserNamespaceOfAnUnprivilegedUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("becoming another user needs root")
 	}
-	for _, tool := range []string{"setpriv", "unshare", "ip"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("no %s here (Debian: apt-get install util-linux iproute2)", tool)
-		}
-	}
+	netlab.NeedTools(t, "setpriv", "unshare", "ip")
 	nobody := []string{"--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "unshare", "-Urn"}
 	if out, err := exec.Command("setpriv", append(nobody, "true")...).CombinedOutput(); err != nil {
 		t.Skipf("no user namespaces for unprivileged users here: %v: %s", err, out)
@@ -126,30 +119,23 @@ func unprivileged(t *testing.T) {
 	status, err := os.ReadFile("/proc/self/uid_map")
 	require.NoError(t, err)
 	require.NotContains(t, string(status), "4294967295", "this is root's own user namespace")
-	sh(t, "", `
+	netlab.Namespace("").Shell(t, `
 		ip link add fna type veth peer name fnb
 		ip address add 10.77.0.1/24 dev fna
 		ip link set fna up
 		ip link set fnb up`)
-	h := &host{t: t, woken: make(chan int, 64)}
+	h := &host{t: t}
 	h.open(Config{Queues: 2})
-	h.meet()
+	h.Meet()
 	var n *link.Socket
 	n, err = link.Open()
 	require.NoError(t, err)
 	defer n.Close()
 	kernel, err := n.Get("fna")
 	require.NoError(t, err)
-	require.Equal(t, kernel.MAC, h.hostMAC)
-	fd := h.socket(unix.SOCK_DGRAM, 7777)
-	h.send(1, udpPartial, h.udp(5000, 7777, "from nobody"))
-	buf := make([]byte, 100)
-	size, from, err := recvfrom(fd, buf, 0)
-	require.NoError(t, err)
-	require.Equal(t, "from nobody", string(buf[:size]))
-	require.NoError(t, unix.Sendto(fd, []byte("to nobody"), 0, from))
-	p := h.await("an answer", isUDP)
-	require.Equal(t, "to nobody", text(p))
+	require.Equal(t, kernel.MAC, h.HostMAC)
+	fd := h.Socket(unix.SOCK_DGRAM, 7777)
+	p := h.EchoOn(1, 5000, "from nobody", fd)
 	p.Release()
-	require.NotZero(t, nic.DeviceStats(h.dev).RxPackets, fmt.Sprint(h.dev.info))
+	require.NotZero(t, nic.DeviceStats(h.dev).RxPackets, fmt.Sprint(h.dev.Info()))
 }

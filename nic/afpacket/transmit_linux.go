@@ -3,12 +3,9 @@ package afpacket
 import (
 	"sync"
 	"sync/atomic"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/fastnet-go/fastnet/nic"
-	"github.com/fastnet-go/fastnet/nic/internal/vnet"
+	"github.com/fastnet-go/fastnet/nic/internal/fdbased"
 )
 
 // ring is how many packets wait for Kick at the most: a power of two.
@@ -24,22 +21,13 @@ type transmitter struct {
 	tail  atomic.Uint32 // the next slot to fill: who has mu moves it
 
 	flushing sync.Mutex
-	blocked  atomic.Bool   // the socket's buffer is full: the waiter goes on
-	fell     atomic.Bool   // Send fell short: a wake-up is owed when there is room
-	room     chan struct{} // the waiter is to wait: capacity 1
+	blocked  atomic.Bool // the socket's buffer is full: the waiter goes on
+	fell     atomic.Bool // Send fell short: a wake-up is owed when there is room
+	await    func()      // has the waiter wait for room
 
-	headers [batch][vnet.HeaderSize]byte
-	iov     []unix.Iovec
-	msgs    [batch]mmsghdr
-	which   [batch]uint32 // the slot of each message
-	write   func(fd uintptr)
-
-	packets, bytes, dropped, full atomic.Uint64
-}
-
-func (q *queue) initTransmitter() {
-	q.tx.room = make(chan struct{}, 1)
-	q.tx.write = q.writeBurst
+	batch fdbased.SendBatch
+	which [batch]uint32 // the slot of each of its frames
+	write func(fd uintptr)
 }
 
 // waiting is the number of packets that Send took and that are not sent yet.
@@ -63,7 +51,7 @@ func (q *queue) Send(pkts []*nic.Packet) int {
 		sent += q.enqueue(pkts[sent:])
 	}
 	if sent < len(pkts) {
-		q.tx.full.Add(uint64(len(pkts) - sent))
+		q.TxFull.Add(uint64(len(pkts) - sent))
 		q.tx.fell.Store(true)
 	}
 	return sent
@@ -74,10 +62,7 @@ func (q *queue) enqueue(pkts []*nic.Packet) int {
 	q.tx.mu.Lock()
 	defer q.tx.mu.Unlock()
 	if q.dev.Dead() {
-		for _, p := range pkts {
-			p.Release()
-		}
-		q.tx.dropped.Add(uint64(len(pkts)))
+		q.Drop(pkts)
 		return len(pkts)
 	}
 	tail := q.tx.tail.Load()
@@ -92,7 +77,7 @@ func (q *queue) enqueue(pkts []*nic.Packet) int {
 // Kick implements nic.Queue.
 func (q *queue) Kick() {
 	if q.tx.waiting() > 0 {
-		q.kicks.Add(1)
+		q.Kicks.Add(1)
 		q.flush()
 	}
 }
@@ -101,7 +86,7 @@ func (q *queue) Kick() {
 // who has the lock looks again after letting it go.
 func (q *queue) flush() {
 	for q.tx.waiting() > 0 && !q.tx.blocked.Load() && q.tx.flushing.TryLock() {
-		failed := q.raw.Control(q.tx.write)
+		failed := q.Raw.Control(q.tx.write)
 		q.tx.flushing.Unlock()
 		if failed != nil {
 			q.drain() // closed
@@ -109,7 +94,7 @@ func (q *queue) flush() {
 		}
 	}
 	if q.tx.fell.Load() && q.tx.waiting() < ring {
-		q.wakeArmed()
+		q.Wake()
 	}
 }
 
@@ -118,108 +103,45 @@ func (q *queue) writeBurst(fd uintptr) {
 	t := &q.tx
 	mtu := q.dev.Link().MTU
 	head, tail := t.head.Load(), t.tail.Load()
-	t.iov = t.iov[:0]
-	n, dropped := 0, 0
+	dropped := 0
 	at := head
-	for ; at != tail && n < batch; at++ {
+	for ; at != tail && t.batch.Len() < batch; at++ {
 		p := t.slots[at%ring]
 		if p == nil {
 			continue // dropped before the socket was full
 		}
-		if size := p.FrameLen(); p.Segment == nic.SegmentNone && size > ethernetHeader+mtu || size > maxSuper || size < 14 ||
-			!vnet.Put(&t.headers[n], &p.Meta, size) {
+		t.which[t.batch.Len()] = at
+		if !t.batch.Add(p, mtu) {
 			p.Release()
 			t.slots[at%ring] = nil
 			dropped++
-			continue
-		}
-		t.which[n] = at
-		t.describe(n, p)
-		n++
-	}
-	// The messages' vectors, now that they stay where they are.
-	for i, k := 0, 0; i < n; i++ {
-		m := &t.msgs[i].hdr
-		m.Iov = &t.iov[k]
-		k += int(m.Iovlen)
-	}
-	done, sent, bytes := 0, 0, 0
-	full, told := false, false
-	for done < n && !full {
-		k, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.msgs[done])), uintptr(n-done), unix.MSG_DONTWAIT, 0, 0)
-		switch {
-		case errno == 0:
-			for _, m := range t.msgs[done : done+int(k)] {
-				bytes += int(m.length) - vnet.HeaderSize
-			}
-			sent += int(k)
-			done += int(k)
-		case errno == unix.EINTR:
-		case errno == unix.EAGAIN: // the socket's buffer
-			full = true
-		case errno == unix.ENETDOWN && !told:
-			told = true // perhaps only what the socket still had to say of the past
-		default:
-			// ENETDOWN, ENXIO: no link. ENOBUFS: the queueing discipline had no
-			// room. EINVAL, EMSGSIZE: the kernel did not like the frame.
-			done++
-			dropped++
 		}
 	}
+	sent := t.batch.Send(fd)
 	end := at
-	if full {
-		end = t.which[done]
+	if sent.Full {
+		end = t.which[sent.Frames+sent.Dropped]
 	}
 	for ; head != end; head++ {
 		p := t.slots[head%ring]
 		t.slots[head%ring] = nil
 		p.Release()
 	}
-	clear(t.iov) // keeps no buffer alive
-	t.packets.Add(uint64(sent))
-	t.bytes.Add(uint64(bytes))
-	t.dropped.Add(uint64(dropped))
-	if full {
+	q.TxPackets.Add(uint64(sent.Frames))
+	q.TxBytes.Add(uint64(sent.Bytes))
+	q.TxDropped.Add(uint64(dropped + sent.Dropped))
+	if sent.Full {
 		t.blocked.Store(true)
-		select {
-		case t.room <- struct{}{}:
-		default:
-		}
+		t.await()
 	}
 	t.head.Store(head)
 }
 
-// describe makes message i that of p, behind its header, which has a place of its
-// own: somebody else may hold the packet too, so its headroom is not ours.
-func (t *transmitter) describe(i int, p *nic.Packet) {
-	from := len(t.iov)
-	t.iov = append(t.iov, unix.Iovec{Base: &t.headers[i][0]})
-	t.iov[from].SetLen(vnet.HeaderSize)
-	for ; p != nil; p = p.Next() {
-		if b := p.Bytes(); len(b) > 0 {
-			t.iov = append(t.iov, unix.Iovec{Base: &b[0]})
-			t.iov[len(t.iov)-1].SetLen(len(b))
-		}
-	}
-	t.msgs[i].hdr.SetIovlen(len(t.iov) - from)
-}
-
-// waitForRoom sleeps in the runtime's poller while the socket's buffer is full,
-// then sends what waits, and wakes the stack if Send fell short meanwhile.
-func (q *queue) waitForRoom() {
-	writable := func(fd uintptr) bool { return poll(fd, unix.POLLOUT) }
-	for {
-		select {
-		case <-q.dev.done:
-			return
-		case <-q.tx.room:
-		}
-		if err := q.raw.Write(writable); err != nil {
-			return // closed
-		}
-		q.tx.blocked.Store(false)
-		q.flush()
-	}
+// roomAgain sends what waits, now that the socket's buffer is not full any more,
+// and wakes the stack if Send fell short meanwhile.
+func (q *queue) roomAgain() {
+	q.tx.blocked.Store(false)
+	q.flush()
 }
 
 // drain drops what waits to be sent, once the device is closed.
@@ -233,7 +155,7 @@ func (q *queue) drain() {
 		if p := q.tx.slots[head%ring]; p != nil {
 			p.Release()
 			q.tx.slots[head%ring] = nil
-			q.tx.dropped.Add(1)
+			q.TxDropped.Add(1)
 		}
 	}
 	q.tx.head.Store(tail)

@@ -2,12 +2,12 @@ package tap
 
 import (
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fastnet-go/fastnet/internal/nictest"
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/internal/link"
 )
@@ -15,29 +15,19 @@ import (
 func TestLinkFollowsTheKernelsEnd(t *testing.T) {
 	h := openHost(t, Config{})
 	changes := make(chan nic.Link, 16)
-	h.dev.Notify(func(l nic.Link) { changes <- l })
-	next := func() nic.Link {
-		t.Helper()
-		select {
-		case l := <-changes:
-			return l
-		case <-time.After(patience):
-			t.Fatal("no notification")
-			return nic.Link{}
-		}
-	}
-	h.meet()
-	index := linkIndex(t, h.ns, h.dev.info.Name)
-	rtnl(t, h.ns, func(n *link.Socket) error { return n.SetMTU(index, 1400) })
+	next := h.Links(changes)
+	h.Meet()
+	index := linkIndex(t, h.Kernel, h.dev.Info().Name)
+	rtnl(t, h.Kernel, func(n *link.Socket) error { return n.SetMTU(index, 1400) })
 	require.Equal(t, nic.Link{Up: true, MTU: 1400}, next())
 	require.Equal(t, 1400, h.dev.Info().MTU)
-	rtnl(t, h.ns, func(n *link.Socket) error { return n.SetUp(index, false) })
+	rtnl(t, h.Kernel, func(n *link.Socket) error { return n.SetUp(index, false) })
 	require.Equal(t, nic.Link{MTU: 1400}, next())
-	h.send(0, udpPartial, h.udp(1, 2, "nobody there"))
-	require.EqualValues(t, 1, h.dev.queues[0].Stats().TxDropped)
-	rtnl(t, h.ns, func(n *link.Socket) error { return n.SetUp(index, true) })
+	h.Send(0, nictest.UDPPartial, h.UDP(1, 2, "nobody there"))
+	require.EqualValues(t, 1, h.Queue(0).Stats().TxDropped)
+	rtnl(t, h.Kernel, func(n *link.Socket) error { return n.SetUp(index, true) })
 	require.Equal(t, nic.Link{Up: true, MTU: 1400}, next())
-	h.meet()
+	h.Meet()
 
 	// Had the announcement been lost, asking would have the same effect.
 	h.dev.Change(func(l *nic.Link) { l.MTU = 1 })
@@ -46,8 +36,8 @@ func TestLinkFollowsTheKernelsEnd(t *testing.T) {
 	require.Equal(t, nic.Link{Up: true, MTU: 1400}, next())
 
 	h.dev.Notify(nil)
-	rtnl(t, h.ns, func(n *link.Socket) error { return n.SetMTU(index, 1500) })
-	require.Eventually(t, func() bool { return h.dev.Link().MTU == 1500 }, patience, time.Millisecond)
+	rtnl(t, h.Kernel, func(n *link.Socket) error { return n.SetMTU(index, 1500) })
+	require.Eventually(t, func() bool { return h.dev.Link().MTU == 1500 }, nictest.Patience, time.Millisecond)
 	require.Empty(t, changes)
 }
 
@@ -59,23 +49,23 @@ func TestDeviceDeletedUnderUsIsDeadForGood(t *testing.T) {
 			dead <- l
 		}
 	})
-	h.meet()
-	q := h.dev.queues[0]
-	drain(q)
+	h.Meet()
+	q := h.Queue(0)
+	nictest.Drain(q)
 	q.Arm()
-	index := linkIndex(t, h.ns, h.dev.info.Name)
-	rtnl(t, h.ns, func(n *link.Socket) error { return n.Delete(index) })
+	index := linkIndex(t, h.Kernel, h.dev.Info().Name)
+	rtnl(t, h.Kernel, func(n *link.Socket) error { return n.Delete(index) })
 	select {
 	case l := <-dead:
 		require.False(t, l.Up)
 		require.ErrorContains(t, l.Err, "is gone")
-	case <-time.After(patience):
+	case <-time.After(nictest.Patience):
 		t.Fatal("nobody noticed")
 	}
 	require.Error(t, h.dev.Link().Err)
-	drain(q)
+	nictest.Drain(q)
 	require.True(t, q.Arm(), "there is nothing to come")
-	h.send(0, nic.Meta{}, make([]byte, 60))
+	h.Send(0, nic.Meta{}, make([]byte, 60))
 	require.EqualValues(t, 1, q.Stats().TxDropped)
 	require.NoError(t, h.dev.Close())
 }
@@ -83,65 +73,12 @@ func TestDeviceDeletedUnderUsIsDeadForGood(t *testing.T) {
 func TestCloseEndsASleepingQueue(t *testing.T) {
 	before := runtime.NumGoroutine()
 	h := openHost(t, Config{Queues: 3})
-	for _, q := range h.dev.queues {
-		for drain(q); !q.Arm(); drain(q) {
-		}
+	for _, q := range h.Queues() {
+		nictest.Sleep(q)
 	}
 	runtime.Gosched()
-	require.NoError(t, h.dev.Close())
-	require.ErrorIs(t, h.dev.Close(), nic.ErrClosed)
-	require.ErrorIs(t, h.dev.Link().Err, nic.ErrClosed)
-	q := h.dev.queues[0]
-	var one [1]*nic.Packet
-	require.Zero(t, q.Recv(one[:]))
-	require.True(t, q.Arm())
-	h.send(0, nic.Meta{}, make([]byte, 60))
-	require.EqualValues(t, 1, q.Stats().TxDropped)
-	// The test's own threads may take a moment to end.
-	for end := time.Now().Add(patience); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
-		require.True(t, time.Now().Before(end), "goroutines are left")
-	}
+	h.IsQuietOnceClosed()
+	nictest.NoneLeft(t, before)
 }
 
-func TestCloseDuringTraffic(t *testing.T) {
-	h := openHost(t, Config{})
-	h.meet()
-	frame := h.udp(5000, 7777, "x")
-	q := h.dev.queues[0]
-	stop := make(chan struct{})
-	var all sync.WaitGroup
-	for range 2 {
-		all.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if p := q.Alloc(len(frame)); p != nil {
-					p.Meta = udpPartial
-					copy(p.Extend(len(frame)), frame)
-					if q.Send([]*nic.Packet{p}) == 0 {
-						p.Release()
-					}
-					q.Kick()
-				}
-			}
-		})
-	}
-	all.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				drain(q)
-				q.Arm()
-			}
-		}
-	})
-	time.Sleep(5 * time.Millisecond)
-	require.NoError(t, h.dev.Close())
-	close(stop)
-	all.Wait()
-}
+func TestCloseDuringTraffic(t *testing.T) { openHost(t, Config{}).ClosesDuringTraffic() }

@@ -10,17 +10,18 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/fastnet-go/fastnet/internal/nictest"
 	"github.com/fastnet-go/fastnet/nic"
 )
 
 func TestOpenTakesDescriptorsOver(t *testing.T) {
 	ns := namespace(t)
 	var fds []int
-	inside(t, ns, func() (err error) {
+	require.NoError(t, ns.Do(func() (err error) {
 		fds, _, err = attach(&Config{Name: "given", Queues: 2})
 		return err
-	})
-	dev, err := open(Config{FDs: fds, NetNS: ns, Up: true})
+	}))
+	dev, err := open(Config{FDs: fds, NetNS: string(ns), Up: true})
 	require.NoError(t, err)
 	require.Equal(t, "given", dev.Info().Name)
 	require.Len(t, dev.Queues(), 2)
@@ -28,10 +29,10 @@ func TestOpenTakesDescriptorsOver(t *testing.T) {
 	require.NoError(t, dev.Close())
 
 	// Of a namespace that is not told, and so without news of the link.
-	inside(t, ns, func() (err error) {
+	require.NoError(t, ns.Do(func() (err error) {
 		fds, _, err = attach(&Config{Name: "elsewhere0", Queues: 1})
 		return err
-	})
+	}))
 	dev, err = open(Config{FDs: fds})
 	require.NoError(t, err)
 	require.Equal(t, nic.Link{Up: true, MTU: 1500}, dev.Link())
@@ -41,24 +42,47 @@ func TestOpenTakesDescriptorsOver(t *testing.T) {
 	require.ErrorContains(t, err, "not attached")
 }
 
+// A descriptor belongs to Open from the call on, also where it never comes to use it.
+func TestOpenClosesDescriptorsWhenItFails(t *testing.T) {
+	for what, cfg := range map[string]Config{
+		"a namespace that cannot be entered": {NetNS: "/no/such/namespace"},
+		"a name that cannot be":              {Name: "much-too-long-for-a-name"},
+		"no TAP interface's":                 {},
+	} {
+		r, w, err := os.Pipe()
+		require.NoError(t, err)
+		fd, err := unix.Dup(int(r.Fd()))
+		require.NoError(t, err)
+		require.NoError(t, errors.Join(r.Close(), w.Close()))
+		var before, after unix.Stat_t
+		require.NoError(t, unix.Fstat(fd, &before))
+		cfg.FDs = []int{fd}
+		_, err = open(cfg)
+		require.Error(t, err, what)
+		if unix.Fstat(fd, &after) == nil { // somebody else's file by now
+			require.NotEqual(t, before.Ino, after.Ino, what)
+		}
+	}
+}
+
 func TestErrorsSayWhatToDo(t *testing.T) {
 	ns := namespace(t)
-	first, err := Open(Config{Name: "taken", NetNS: ns})
+	first, err := Open(Config{Name: "taken", NetNS: string(ns)})
 	require.NoError(t, err)
 	defer first.Close()
-	_, err = Open(Config{Name: "taken", NetNS: ns})
+	_, err = Open(Config{Name: "taken", NetNS: string(ns)})
 	require.ErrorIs(t, err, unix.EBUSY)
 	require.ErrorContains(t, err, "tap: name=taken: it is in use")
 	for _, name := range []string{"lo", "a/b", "a b"} {
-		_, err = Open(Config{Name: name, NetNS: ns})
+		_, err = Open(Config{Name: name, NetNS: string(ns)})
 		require.ErrorContains(t, err, "choose another name")
 	}
 	_, err = Open(Config{NetNS: "/no/such/namespace"})
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorContains(t, err, "netns=/no/such/namespace: no such network namespace")
 
-	for _, a := range []netip.Prefix{netip.PrefixFrom(hostIP, 24), netip.MustParsePrefix("fd77::1/64")} {
-		_, err = Open(Config{Name: "same", NetNS: ns, HostAddrs: []netip.Prefix{a}, Addrs: []netip.Prefix{a}})
+	for _, a := range []netip.Prefix{netip.PrefixFrom(nictest.HostIP, 24), netip.MustParsePrefix("fd77::1/64")} {
+		_, err = Open(Config{Name: "same", NetNS: string(ns), HostAddrs: []netip.Prefix{a}, Addrs: []netip.Prefix{a}})
 		require.ErrorIs(t, err, unix.EADDRINUSE)
 		require.ErrorContains(t, err, "addr="+a.String())
 		require.Zero(t, linkIndex(t, ns, "same"))
@@ -106,7 +130,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 
 func TestPersistentInterfaceOfManyQueuesIsUsable(t *testing.T) {
 	ns := namespace(t)
-	inside(t, ns, func() error {
+	require.NoError(t, ns.Do(func() error {
 		fds, _, err := attach(&Config{Name: "lasting", Queues: 2})
 		if err != nil {
 			return err
@@ -122,13 +146,10 @@ func TestPersistentInterfaceOfManyQueuesIsUsable(t *testing.T) {
 			unix.Close(fd)
 		}
 		return nil
-	})
-	h := &host{t: t, ns: ns, woken: make(chan int, 1)}
-	var err error
-	h.dev, err = open(Config{Name: "lasting", NetNS: ns, MAC: ourMAC, HostAddrs: []netip.Prefix{netip.PrefixFrom(hostIP, 24)}})
+	}))
+	dev, err := open(Config{Name: "lasting", NetNS: string(ns), MAC: ourMAC, HostAddrs: []netip.Prefix{netip.PrefixFrom(nictest.HostIP, 24)}})
 	require.NoError(t, err)
-	h.dev.queues[0].SetWake(func() { h.woken <- 0 })
-	h.meet()
-	require.NoError(t, h.dev.Close())
+	nictest.Attach(t, ns, dev).Meet()
+	require.NoError(t, dev.Close())
 	require.NotZero(t, linkIndex(t, ns, "lasting"), "it was not ours to delete")
 }

@@ -7,17 +7,19 @@
 // kernel takes what it is given, or drops it. With Config.VHost there are rings,
 // which a thread of the kernel's serves, and no system calls but to wake it.
 //
-// Read device_linux.go first, then queue_linux.go. kernelend_linux.go sets the
-// kernel's end up; ../internal/vnet is the header in front of each frame, and
-// ../internal/link follows the link. vhost_linux.go is the way by vhost-net.
+// Read device_linux.go first, then queue_linux.go, for what a TAP interface has of
+// its own; ../internal/fdbased is the rest of the device and its queues, which it
+// shares with other drivers. kernelend_linux.go sets the kernel's end up;
+// ../internal/vnet is the header in front of each frame, and ../internal/link
+// follows the link. vhost_linux.go is the way by vhost-net.
 package tap
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 
 	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/internal/fdbased"
 )
 
 // Config describes a TAP interface. The zero value of a field takes its
@@ -62,13 +64,6 @@ type Config struct {
 	FDs []int
 }
 
-// maxSuper is the largest frame: an IP packet of 64 KiB with its Ethernet
-// header.
-const maxSuper = 65535 + 14
-
-// ethernetHeader is the length of an Ethernet header with one VLAN tag.
-const ethernetHeader = 18
-
 // check returns cfg with its defaults, or what is wrong with it.
 func (cfg Config) check() (Config, error) {
 	if cfg.Name == "" {
@@ -84,9 +79,7 @@ func (cfg Config) check() (Config, error) {
 		cfg.Pool = 4096
 	}
 	if cfg.MAC == (nic.MAC{}) {
-		r := rand.Uint64()
-		// Locally administered, unicast (IEEE 802 section 8.4).
-		cfg.MAC = nic.MAC{0x02, byte(r >> 32), byte(r >> 24), byte(r >> 16), byte(r >> 8), byte(r)}
+		cfg.MAC = fdbased.RandomMAC()
 	}
 	switch {
 	case len(cfg.Name) > 15:

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/internal/fdbased"
 	"github.com/fastnet-go/fastnet/nic/internal/virtqueue"
 	"github.com/fastnet-go/fastnet/nic/internal/vnet"
 )
@@ -69,52 +71,72 @@ type (
 	}
 )
 
-// vhost is a queue's pair of virtqueues. rx belongs to who has rx.mu of the
-// queue, tx to who has tx.mu.
-type vhost struct {
+// vhostQueue is a queue whose frames go by a pair of virtqueues. rx belongs to who
+// has Rx, tx to who has txMu.
+type vhostQueue struct {
+	fdbased.Queue
+	dev *device
+
 	fd             int
+	txMu           sync.Mutex
 	rx, tx         *virtqueue.Split
 	rxKick, txKick int // eventfds
 	call           *os.File
 
+	fresh    fdbased.Stock          // for rx
 	posted   [vhostRing]*nic.Packet // by the head of their chain
-	loud     bool                   // the device tells of frames
-	thirsty  nic.Shortage           // rxSmall was empty
+	rxHeader [vnet.HeaderSize]byte
+	loud     bool         // the device tells of frames
+	thirsty  nic.Shortage // fresh was empty
+
 	sent     [vhostRing]*nic.Packet
 	slots    [vhostRing]uint16 // of headers: the free ones
 	nSlots   int
 	slotOf   [vhostRing]uint16
 	headers  []byte
+	txHeader [vnet.HeaderSize]byte
 	bufs     []virtqueue.Buffer
 	fell     atomic.Bool // Send fell short
 	unkicked atomic.Bool
 	regions  []region
 }
 
-// openVhost connects a queue's descriptor with two virtqueues.
-func openVhost(d *device, tap int) (v *vhost, err error) {
-	v = &vhost{fd: -1, rxKick: -1, txKick: -1, headers: make([]byte, vhostRing*vhostHeader), nSlots: vhostRing}
+func newVhostQueue(d *device, index int, file *os.File) fdbased.Endpoint {
+	v := &vhostQueue{dev: d, fd: -1, rxKick: -1, txKick: -1, headers: make([]byte, vhostRing*vhostHeader), nSlots: vhostRing}
 	for i := range v.slots {
 		v.slots[i] = uint16(i)
 	}
-	defer func() {
-		if err != nil {
-			v.stop()
-		}
-	}()
+	v.Init(&d.Device, index, file)
+	v.Quiet()
+	v.fresh.Pool = d.RxSmall
+	v.Read, v.Owed, v.Reclaim = v.readBurst, v.owed, v.reclaim
+	return v
+}
+
+// Start connects the descriptor with two virtqueues, and starts the goroutine that
+// waits for the kernel's call.
+func (v *vhostQueue) Start() (err error) {
+	failed := v.Raw.Control(func(fd uintptr) { err = v.connect(int(fd)) })
+	if err = errors.Join(err, failed); err == nil {
+		v.Go(v.wait)
+	}
+	return err
+}
+
+func (v *vhostQueue) connect(tap int) (err error) {
 	if v.fd, err = unix.Open(vhostPath, unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
-		return v, vhostError(err)
+		return vhostError(err)
 	}
 	if v.rx, err = virtqueue.New(vhostRing); err != nil {
-		return v, err
+		return err
 	}
 	if v.tx, err = virtqueue.New(vhostRing); err != nil {
-		return v, err
+		return err
 	}
 	call := -1
 	for _, fd := range []*int{&v.rxKick, &v.txKick, &call} {
 		if *fd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-			return v, fmt.Errorf("making an eventfd: %w", err)
+			return fmt.Errorf("making an eventfd: %w", err)
 		}
 	}
 	v.call = os.NewFile(uintptr(call), "eventfd")
@@ -131,7 +153,7 @@ func openVhost(d *device, tap int) (v *vhost, err error) {
 	request("VHOST_GET_FEATURES", vhostGetFeatures, unsafe.Pointer(&features))
 	const want = uint64(version1 | mergeableBuffers)
 	if err == nil && features&want != want {
-		return v, fmt.Errorf("%s has the features %#x: it lacks some of %#x (VIRTIO_F_VERSION_1, VIRTIO_NET_F_MRG_RXBUF): %w", vhostPath, features, want, errors.ErrUnsupported)
+		return fmt.Errorf("%s has the features %#x: it lacks some of %#x (VIRTIO_F_VERSION_1, VIRTIO_NET_F_MRG_RXBUF): %w", vhostPath, features, want, errors.ErrUnsupported)
 	}
 	features = want
 	request("VHOST_SET_FEATURES", vhostSetFeatures, unsafe.Pointer(&features))
@@ -139,7 +161,7 @@ func openVhost(d *device, tap int) (v *vhost, err error) {
 		count, padding uint32
 		regions        [8]region
 	}
-	v.regions = append([]region{regionOf(v.headers)}, d.regions...)
+	v.regions = append([]region{regionOf(v.headers)}, v.dev.regions...)
 	table.count = uint32(copy(table.regions[:], v.regions))
 	request("VHOST_SET_MEM_TABLE", vhostSetMemTable, unsafe.Pointer(&table))
 	for i, s := range []*virtqueue.Split{v.rx, v.tx} {
@@ -154,13 +176,13 @@ func openVhost(d *device, tap int) (v *vhost, err error) {
 		request("VHOST_SET_VRING_CALL", vhostSetCall, unsafe.Pointer(&ringFile{int32(i), int32(call)}))
 	}
 	if err != nil {
-		return v, err
+		return err
 	}
-	v.refill(d)
+	v.refill()
 	for i := range int32(2) {
 		request("VHOST_NET_SET_BACKEND", vhostSetBackend, unsafe.Pointer(&ringFile{i, int32(tap)}))
 	}
-	return v, err
+	return err
 }
 
 // vhostError says what to do when /dev/vhost-net cannot be opened.
@@ -176,15 +198,15 @@ func vhostError(err error) error {
 
 // refill posts as many buffers as there is room and memory for. The kernel puts
 // its header in front of a frame, into the headroom.
-func (v *vhost) refill(d *device) {
+func (v *vhostQueue) refill() {
 	added := false
 	for v.rx.Room() > 0 {
-		p := d.rxSmall.Get()
+		p := v.fresh.Get(v.rx.Room())
 		if p == nil {
 			v.thirsty.Note(0)
 			break
 		}
-		b := p.Buffer()[headroom-vhostHeader:]
+		b := p.Buffer()[fdbased.Headroom-vhostHeader:]
 		head := v.rx.Add([]virtqueue.Buffer{{Addr: uint64(uintptr(unsafe.Pointer(&b[0]))), Len: uint32(len(b))}}, true)
 		v.posted[head] = p
 		added = true
@@ -203,46 +225,38 @@ func kick(fd int) {
 	_, _ = unix.Write(fd, one[:])
 }
 
-// recvVhost is Recv. rx.mu is held.
-func (q *queue) recvVhost(out []*nic.Packet) int {
-	v := q.vhost
+// readBurst takes frames off the ring until there are none, or no more are wanted.
+func (v *vhostQueue) readBurst(uintptr) {
 	if v.loud {
 		v.loud = false
 		v.rx.Interrupts(false)
 	}
-	n, bytes := 0, 0
-	for n < len(out) {
+	any := false
+	for v.Wanted() > 0 {
 		p := v.frame()
 		if p == nil {
 			break
 		}
-		copy(q.rx.header[:], p.Buffer()[headroom-vhostHeader:])
-		if !vnet.Parse(&q.rx.header, p) {
+		any = true
+		copy(v.rxHeader[:], p.Buffer()[fdbased.Headroom-vhostHeader:])
+		if !vnet.Parse(&v.rxHeader, p) {
 			p.Release()
-			q.rxDropped.Add(1)
+			v.RxDropped.Add(1)
 			continue
 		}
-		p.Queue = uint16(q.index)
-		bytes += p.FrameLen()
-		out[n] = p
-		n++
+		v.Deliver(p, p.FrameLen())
 	}
 	if err := v.rx.Err(); err != nil {
-		q.dev.Die(err)
+		v.dev.Die(err)
 	}
-	if n > 0 || v.rx.Room() > 0 {
-		v.refill(q.dev)
+	if any || v.rx.Room() > 0 {
+		v.refill()
 	}
-	if n > 0 {
-		q.rxPackets.Add(uint64(n))
-		q.rxBytes.Add(uint64(bytes))
-	}
-	return n
 }
 
 // frame takes the next frame off the ring, nil if there is none. Its first part
 // has the header in front, which tells how many parts there are.
-func (v *vhost) frame() *nic.Packet {
+func (v *vhostQueue) frame() *nic.Packet {
 	var first, last *nic.Packet
 	for left := 1; left > 0; left-- {
 		head, length, ok := v.rx.Used()
@@ -252,13 +266,13 @@ func (v *vhost) frame() *nic.Packet {
 		}
 		p := v.posted[head]
 		v.posted[head] = nil
-		at, size := headroom-vhostHeader, int(length)
+		at, size := fdbased.Headroom-vhostHeader, int(length)
 		if first == nil {
-			left = max(1, int(binary.LittleEndian.Uint16(p.Buffer()[headroom-2:])))
-			at, size = headroom, size-vhostHeader
+			left = max(1, int(binary.LittleEndian.Uint16(p.Buffer()[fdbased.Headroom-2:])))
+			at, size = fdbased.Headroom, size-vhostHeader
 		}
 		if !p.SetRange(at, size) {
-			p.SetRange(headroom, 0) // Parse refuses what is empty
+			p.SetRange(fdbased.Headroom, 0) // Parse refuses what is empty
 		}
 		if first == nil {
 			first, last = p, p
@@ -270,22 +284,26 @@ func (v *vhost) frame() *nic.Packet {
 	return first
 }
 
-// sendVhost is Send. tx.mu is held.
-func (q *queue) sendVhost(pkts []*nic.Packet) int {
-	v := q.vhost
-	l := q.dev.Link()
-	v.reclaim(q)
-	taken, sent, bytes, dropped := 0, 0, 0, 0
+// Send implements nic.Queue.
+func (v *vhostQueue) Send(pkts []*nic.Packet) int {
+	v.txMu.Lock()
+	defer v.txMu.Unlock()
+	if v.dev.Dead() {
+		v.Drop(pkts)
+		return len(pkts)
+	}
+	l := v.dev.Link()
+	v.reclaimLocked()
+	taken, sent, bytes := 0, 0, 0
 	for _, p := range pkts {
-		size := p.FrameLen()
-		if !l.Up || !q.fits(p, size, l.MTU) { // nobody would tell us of the first
-			p.Release()
-			dropped++
+		size, ok := fdbased.Header(&v.txHeader, p, l.MTU)
+		if !l.Up || !ok { // nobody would tell us of the first
+			v.Drop(pkts[taken : taken+1])
 			taken++
 			continue
 		}
 		at := v.slotRoom()
-		if at < 0 || !v.offer(q, p, at) {
+		if at < 0 || !v.offer(p, at) {
 			v.fell.Store(true)
 			break
 		}
@@ -297,15 +315,14 @@ func (q *queue) sendVhost(pkts []*nic.Packet) int {
 		v.tx.Publish()
 		v.unkicked.Store(true)
 	}
-	q.txPackets.Add(uint64(sent))
-	q.txBytes.Add(uint64(bytes))
-	q.txDropped.Add(uint64(dropped))
-	q.txFull.Add(uint64(len(pkts) - taken))
+	v.TxPackets.Add(uint64(sent))
+	v.TxBytes.Add(uint64(bytes))
+	v.TxFull.Add(uint64(len(pkts) - taken))
 	return taken
 }
 
 // slotRoom is the offset of a free header's place, -1 if there is none.
-func (v *vhost) slotRoom() int {
+func (v *vhostQueue) slotRoom() int {
 	if v.nSlots == 0 {
 		return -1
 	}
@@ -313,16 +330,16 @@ func (v *vhost) slotRoom() int {
 }
 
 // offer puts p on the ring, behind its header at offset at.
-func (v *vhost) offer(q *queue, p *nic.Packet, at int) bool {
+func (v *vhostQueue) offer(p *nic.Packet, at int) bool {
 	header := v.headers[at:][:vhostHeader]
-	copy(header, q.tx.header[:])
+	copy(header, v.txHeader[:])
 	header[vnet.HeaderSize], header[vnet.HeaderSize+1] = 0, 0
 	bufs := append(v.bufs[:0], virtqueue.Buffer{Addr: uint64(uintptr(unsafe.Pointer(&header[0]))), Len: vhostHeader})
 	for part := p; part != nil; part = part.Next() {
 		if b := part.Bytes(); len(b) > 0 {
 			bufs = append(bufs, virtqueue.Buffer{Addr: uint64(uintptr(unsafe.Pointer(&b[0]))), Len: uint32(len(b))})
 			if !v.reaches(b) || len(bufs) > vhostRing/4 {
-				return v.offerCopy(q, p, at)
+				return v.offerCopy(p, at)
 			}
 		}
 	}
@@ -338,13 +355,14 @@ func (v *vhost) offer(q *queue, p *nic.Packet, at int) bool {
 }
 
 // offerCopy sends a copy of a frame whose memory is not the device's.
-func (v *vhost) offerCopy(q *queue, p *nic.Packet, at int) bool {
-	c := q.get(p.FrameLen())
-	if c == nil {
+func (v *vhostQueue) offerCopy(p *nic.Packet, at int) bool {
+	var one [1]*nic.Packet
+	if v.Get(one[:], p.FrameLen()) == 0 {
 		return false
 	}
+	c := one[0]
 	p.CopyTo(c.Extend(p.FrameLen()), 0)
-	if !v.offer(q, c, at) {
+	if !v.offer(c, at) {
 		c.Release()
 		return false
 	}
@@ -353,7 +371,7 @@ func (v *vhost) offerCopy(q *queue, p *nic.Packet, at int) bool {
 }
 
 // reaches reports whether the kernel's thread may read b.
-func (v *vhost) reaches(b []byte) bool {
+func (v *vhostQueue) reaches(b []byte) bool {
 	at := uint64(uintptr(unsafe.Pointer(&b[0])))
 	for _, r := range v.regions {
 		if at >= r.user && at+uint64(len(b)) <= r.user+r.size {
@@ -363,8 +381,16 @@ func (v *vhost) reaches(b []byte) bool {
 	return false
 }
 
-// reclaim releases what the kernel has sent. tx.mu is held.
-func (v *vhost) reclaim(q *queue) {
+// reclaim releases what the kernel has sent.
+func (v *vhostQueue) reclaim() {
+	v.txMu.Lock()
+	defer v.txMu.Unlock()
+	if !v.dev.Dead() {
+		v.reclaimLocked()
+	}
+}
+
+func (v *vhostQueue) reclaimLocked() {
 	for {
 		head, _, ok := v.tx.Used()
 		if !ok {
@@ -376,36 +402,35 @@ func (v *vhost) reclaim(q *queue) {
 		v.nSlots++
 	}
 	if err := v.tx.Err(); err != nil {
-		q.dev.Die(err)
+		v.dev.Die(err)
 	}
 }
 
-// kickVhost is Kick.
-func (q *queue) kickVhost() {
-	v := q.vhost
+// Kick implements nic.Queue.
+func (v *vhostQueue) Kick() {
 	if !v.unkicked.Load() {
 		return
 	}
-	q.tx.mu.Lock()
-	defer q.tx.mu.Unlock()
+	v.txMu.Lock()
+	defer v.txMu.Unlock()
 	if v.unkicked.Swap(false) && v.fd >= 0 && v.tx.Notify() {
-		q.kicks.Add(1)
+		v.Kicks.Add(1)
 		kick(v.txKick)
 	}
 }
 
-// armVhost is Arm.
-func (q *queue) armVhost() bool {
-	v := q.vhost
-	q.armed.Store(true)
+// owed makes the device tell of what the stack waits for, and reports whether
+// that is there already.
+func (v *vhostQueue) owed() bool {
 	v.loud = true
 	v.rx.Interrupts(true)
-	awake := v.rx.Pending() > 0 || v.thirsty.Over([]*nic.Pool{q.dev.rxSmall})
-	q.tx.mu.Lock()
-	if v.fell.Load() || q.short.Any() {
+	awake := v.rx.Pending() > 0 || v.thirsty.Over([]*nic.Pool{v.dev.RxSmall})
+	v.txMu.Lock()
+	defer v.txMu.Unlock()
+	if v.fell.Load() || v.Short() {
 		v.tx.Interrupts(true)
 		if v.tx.Pending() > 0 {
-			v.reclaim(q)
+			v.reclaimLocked()
 			awake = true
 		}
 	} else {
@@ -415,25 +440,31 @@ func (q *queue) armVhost() bool {
 		v.fell.Store(false)
 		awake = true
 	}
-	q.tx.mu.Unlock()
-	awake = q.short.Over(q.dev.tx) || awake
-	return !awake || !q.armed.CompareAndSwap(true, false)
+	return awake
 }
 
-// waitVhost wakes the stack when the kernel's thread calls.
-func (q *queue) waitVhost() {
+// wait wakes the stack when the kernel's thread calls.
+func (v *vhostQueue) wait() {
 	var count [8]byte
 	for {
-		if _, err := q.vhost.call.Read(count[:]); err != nil {
+		if _, err := v.call.Read(count[:]); err != nil {
 			return // closed
 		}
-		q.wakeArmed()
+		v.Wake()
 	}
 }
 
-// stop takes the rings away from the kernel's thread. Both mu are held, or nobody
-// else has the queue.
-func (v *vhost) stop() {
+// Freed implements fdbased.Endpoint: the ring may lack buffers too.
+func (v *vhostQueue) Freed() { v.Wake() }
+
+// Close implements fdbased.Endpoint. It takes the rings away from the kernel's
+// thread.
+func (v *vhostQueue) Close() error {
+	err := v.Queue.Close()
+	v.Rx.Lock()
+	defer v.Rx.Unlock()
+	v.txMu.Lock()
+	defer v.txMu.Unlock()
 	if v.fd >= 0 {
 		for i := range int32(2) {
 			none := ringFile{i, -1}
@@ -455,12 +486,19 @@ func (v *vhost) stop() {
 		v.sent[i].Release()
 		v.posted[i], v.sent[i] = nil, nil
 	}
+	v.fresh.Release()
 	runtime.KeepAlive(v)
+	return err
 }
 
-// held is the number of buffers on the rings.
-func (v *vhost) held() int {
-	n := 0
+// Held implements fdbased.Endpoint.
+func (v *vhostQueue) Held() int {
+	n := v.Queue.Held()
+	v.Rx.Lock()
+	defer v.Rx.Unlock()
+	v.txMu.Lock()
+	defer v.txMu.Unlock()
+	n += v.fresh.Len()
 	for i := range v.posted {
 		if v.posted[i] != nil {
 			n++

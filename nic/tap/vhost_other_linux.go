@@ -5,13 +5,11 @@ package tap
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 
-	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/internal/fdbased"
 )
-
-// vhost is not there on this architecture.
-type vhost struct{}
 
 const vhostHeader = 12
 
@@ -19,15 +17,13 @@ type region struct{}
 
 func regionOf([]byte) region { return region{} }
 
-func openVhost(*device, int) (*vhost, error) {
-	return nil, fmt.Errorf("vhost: not on %s: leave vhost out: %w", runtime.GOARCH, errors.ErrUnsupported)
+// vhostQueue is not there on this architecture.
+type vhostQueue struct{ *queue }
+
+func newVhostQueue(d *device, index int, file *os.File) fdbased.Endpoint {
+	return vhostQueue{newQueue(d, index, file)}
 }
 
-func (q *queue) recvVhost([]*nic.Packet) int { return 0 }
-func (q *queue) sendVhost([]*nic.Packet) int { return 0 }
-func (q *queue) kickVhost()                  {}
-func (q *queue) armVhost() bool              { return true }
-func (q *queue) waitVhost()                  {}
-func (v *vhost) reclaim(*queue)              {}
-func (v *vhost) stop()                       {}
-func (v *vhost) held() int                   { return 0 }
+func (vhostQueue) Start() error {
+	return fmt.Errorf("vhost: not on %s: leave vhost out: %w", runtime.GOARCH, errors.ErrUnsupported)
+}

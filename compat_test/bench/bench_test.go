@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
 // Every workload runs on every row without an error. Nothing is said of
@@ -56,7 +58,7 @@ func TestRunPrintsTheTableAndAppendsARecordForEachRow(t *testing.T) {
 	args := []string{"--rounds=2", "--duration=20ms", "--workloads=ping", "--rows=kernel,memory", "--out=" + out}
 	for range 2 {
 		var stdout, stderr bytes.Buffer
-		require.Equal(t, exitOK, run(args, &stdout, &stderr), stderr.String())
+		require.Equal(t, measure.ExitOK, newProgram().Run(args, &stdout, &stderr), stderr.String())
 		require.Contains(t, stdout.String(), "ping:")
 		require.Contains(t, stdout.String(), "memory")
 	}
@@ -77,24 +79,25 @@ func TestRunPrintsTheTableAndAppendsARecordForEachRow(t *testing.T) {
 
 func TestAnInterruptedRunKeepsWhatItHas(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	o, err := parse([]string{"--rounds=1000", "--duration=10ms", "--workloads=ping", "--rows=memory"}, &bytes.Buffer{})
+	o, err := newProgram().Parse([]string{"--rounds=1000", "--duration=10ms", "--workloads=ping", "--rows=memory"}, &bytes.Buffer{})
 	require.NoError(t, err)
 	progress := writerFunc(func([]byte) { cancel() }) // after the first measurement
-	got := measureAll(ctx, o, progress)
+	got, err := measureAll(ctx, o, progress)
+	require.NoError(t, err)
 	require.Len(t, got, 1)
-	require.Len(t, got.summarise(), 1)
+	require.Len(t, measure.Summarise(got, workloads, rows, kernelRow), 1)
 }
 
 func TestAProfileNeedsOneRowAndOneWorkload(t *testing.T) {
 	var stderr bytes.Buffer
-	require.Equal(t, exitUsage, run([]string{"--cpuprofile=x", "--rows=memory"}, &stderr, &stderr))
-	require.Contains(t, stderr.String(), "--workloads")
+	require.Equal(t, measure.ExitUsage, newProgram().Run([]string{"--cpuprofile=x", "--rows=memory"}, &stderr, &stderr))
+	require.Contains(t, stderr.String(), "-workloads")
 }
 
 func TestUnknownNamesAreRefused(t *testing.T) {
 	for _, arg := range []string{"--rows=kernel,typo", "--workloads=typo", "--rounds=0", "--duration=0s", "stray"} {
 		var stderr bytes.Buffer
-		require.Equal(t, exitUsage, run([]string{arg}, &stderr, &stderr), arg)
+		require.Equal(t, measure.ExitUsage, newProgram().Run([]string{arg}, &stderr, &stderr), arg)
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -67,13 +66,13 @@ func TestFaultsOfARowAreReported(t *testing.T) {
 		{"bytes that do not arrive", "bulk", lossy, "arrived"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			row := &Row{Name: "broken", Open: func() (Transport, error) {
+			row := &Row{Open: func() (Transport, error) {
 				m, err := openMemory()
 				return &brokenTransport{m, tc.dial}, err
 			}}
-			o, err := parse([]string{"--workloads=" + tc.workload}, io.Discard)
+			o, err := newProgram().Parse([]string{"--workloads=" + tc.workload}, io.Discard)
 			require.NoError(t, err)
-			s, err := measureOne(context.Background(), row, o.workloads[0], 20*time.Millisecond)
+			s, err := measureOne(context.Background(), row, o.Workloads[0], 20*time.Millisecond)
 			if err == nil {
 				require.Positive(t, s.Errors)
 				err = s.FirstError
@@ -81,18 +80,4 @@ func TestFaultsOfARowAreReported(t *testing.T) {
 			require.ErrorContains(t, err, tc.want)
 		})
 	}
-}
-
-func TestASummaryCountsErrorsAndFailedRounds(t *testing.T) {
-	r := results{
-		{workload: workloads[0], row: rows[1], round: 0, sample: Sample{Value: 5, Errors: 3, FirstError: io.EOF}},
-		{workload: workloads[0], row: rows[1], round: 1, failed: errPlanted},
-	}
-	s := r.summarise()
-	require.Len(t, s, 1)
-	require.Equal(t, 1, s[0].rounds)
-	require.Equal(t, 4, s[0].errors)
-	var b bytes.Buffer
-	require.Equal(t, 4, writeErrors(&b, s))
-	require.Contains(t, b.String(), "EOF")
 }

@@ -1,21 +1,11 @@
 package main
 
-import (
-	"time"
-
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
-)
+import "github.com/fastnet-go/fastnet/compat_test/internal/measure"
 
 // A record is a line of the file of results. Numbers that a row or workload
 // does not have are left out; times are of wall clock, in microseconds.
 type record struct {
-	Workload     string  `json:"workload"`
-	Row          string  `json:"row"`
-	Value        float64 `json:"value"` // median over the rounds
-	Unit         string  `json:"unit"`
-	Min          float64 `json:"min"`
-	Max          float64 `json:"max"`
-	Ratio        float64 `json:"ratio,omitempty"` // to the kernel in the same round, median
+	measure.Record
 	CPUPerOp     float64 `json:"cpu_ns_op"`
 	AllocsPerOp  float64 `json:"allocs_op"`
 	PacketsPerOp float64 `json:"packets_op,omitempty"`
@@ -25,38 +15,19 @@ type record struct {
 	P99             float64  `json:"p99_us,omitempty"`
 	RestP50         float64  `json:"rest_p50_us,omitempty"`
 	RestP99         float64  `json:"rest_p99_us,omitempty"`
-	Rounds          int      `json:"rounds"`
-	Errors          int      `json:"errors"`
-	Date            string   `json:"date"` // RFC 3339, UTC
-	Go              string   `json:"go"`
-	System          string   `json:"system"`
-	GOMAXPROCS      int      `json:"gomaxprocs"`
-	CPU             string   `json:"cpu"`
 }
 
-func newRecord(m measure.Machine, s summary, at time.Time) record {
+func newRecord(common measure.Record, s *summary) any {
 	r := record{
-		Workload: s.workload.Name, Row: s.row.Name, Unit: s.workload.Unit,
-		Value: measure.Digits(s.value), Min: measure.Digits(s.min), Max: measure.Digits(s.max), Ratio: measure.Digits(s.ratio),
-		CPUPerOp: measure.Digits(s.cpuPerOp), AllocsPerOp: measure.Digits(s.allocsPerOp), PacketsPerOp: measure.Digits(s.packetsPerOp),
-		P50: measure.Microseconds(s.p50), P99: measure.Microseconds(s.p99),
-		RestP50: measure.Microseconds(s.restP50), RestP99: measure.Microseconds(s.restP99),
-		Rounds: s.rounds, Errors: s.errors,
-		Date: at.UTC().Format(time.RFC3339),
-		Go:   m.Go, System: m.System, GOMAXPROCS: m.GOMAXPROCS, CPU: m.CPU,
+		Record:   common,
+		CPUPerOp: measure.Digits(s.Of((*Sample).cpuPerOp)), AllocsPerOp: measure.Digits(s.Of((*Sample).allocsPerOp)),
+		PacketsPerOp: measure.Digits(s.Of((*Sample).packetsPerOp)),
+		P50:          measure.Microseconds(s.Time(p50)), P99: measure.Microseconds(s.Time(p99)),
+		RestP50: measure.Microseconds(s.Time(restP50)), RestP99: measure.Microseconds(s.Time(restP99)),
 	}
-	if s.packetsPerOp > 0 {
-		a := measure.Digits(s.allocsPerPacket)
+	if r.PacketsPerOp > 0 {
+		a := measure.Digits(s.Of((*Sample).allocsPerPacket))
 		r.AllocsPerPacket = &a
 	}
 	return r
-}
-
-// appendRecords adds one line a summary to the file.
-func appendRecords(path string, m measure.Machine, summaries []summary, at time.Time) error {
-	var records []record
-	for _, s := range summaries {
-		records = append(records, newRecord(m, s, at))
-	}
-	return measure.AppendLines(path, records)
 }

@@ -8,7 +8,7 @@ import (
 
 // A Sample is what one measurement of one workload on one row gave.
 type Sample struct {
-	Value   float64 // in the workload's unit
+	measure.Outcome
 	Ops     uint64
 	Wall    time.Duration
 	CPU     time.Duration
@@ -19,9 +19,6 @@ type Sample struct {
 	P50, P99 time.Duration
 	// What the beside workload saw while the stack rested.
 	RestP50, RestP99 time.Duration
-
-	Errors     int
-	FirstError error
 }
 
 // perSecond is the rate of operations.
@@ -35,6 +32,3 @@ func (s *Sample) allocsPerPacket() float64 {
 }
 func (s *Sample) p50Growth() float64 { return measure.Ratio(float64(s.P50), float64(s.RestP50)) }
 func (s *Sample) p99Growth() float64 { return measure.Ratio(float64(s.P99), float64(s.RestP99)) }
-
-// fill takes over what went wrong.
-func (s *Sample) fill(f *measure.Faults) { s.Errors, s.FirstError = f.Sum() }

@@ -1,88 +1,36 @@
 package main
 
 import (
-	"fmt"
-	"io"
 	"strconv"
-	"strings"
-	"text/tabwriter"
+	"time"
 
 	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
-// writeTable prints the summaries, a block for each workload.
-func writeTable(w io.Writer, m measure.Machine, o options, summaries []summary) {
-	fmt.Fprintf(w, "%s\n", m)
-	fmt.Fprintf(w, "medians of up to %d rounds of %v; ratio: to the kernel in the same round, median\n", o.rounds, o.duration)
-	for len(summaries) > 0 {
-		wl := summaries[0].workload
-		n := 0
-		for n < len(summaries) && summaries[n].workload == wl {
-			n++
-		}
-		better := ""
-		if wl.LowerIsBetter {
-			better = ", lower is better"
-		}
-		fmt.Fprintf(w, "\n%s: %s (%s%s)\n", wl.Name, wl.About, wl.Unit, better)
-		writeBlock(w, summaries[:n])
-		summaries = summaries[n:]
-	}
-}
+type (
+	column  = measure.Column[Sample]
+	summary = measure.Summary[Sample]
+)
 
-func writeBlock(w io.Writer, rows []summary) {
-	atRest := rows[0].workload.LowerIsBetter
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	head := "  row\tmedian\tmin\tmax\tratio\tCPU ns/op\tallocs/op\tpackets/op\tallocs/packet\tp50\tp99\t"
-	if atRest {
-		head += "p50 at rest\tp99 at rest\t"
-	}
-	fmt.Fprintln(tw, head+"errors\t")
-	for _, s := range rows {
-		cells := []string{
-			"  " + s.row.Name, measure.Number(s.value), measure.Number(s.min), measure.Number(s.max), measure.Number(s.ratio),
-			measure.Number(s.cpuPerOp), orZero(s.allocsPerOp), measure.Number(s.packetsPerOp), perPacket(s),
-			measure.Span(s.p50), measure.Span(s.p99),
-		}
-		if atRest {
-			cells = append(cells, measure.Span(s.restP50), measure.Span(s.restP99))
-		}
-		cells = append(cells, strconv.Itoa(s.errors))
-		fmt.Fprintln(tw, strings.Join(cells, "\t")+"\t")
-	}
-	tw.Flush()
-}
+func p50(s *Sample) time.Duration     { return s.P50 }
+func p99(s *Sample) time.Duration     { return s.P99 }
+func restP50(s *Sample) time.Duration { return s.RestP50 }
+func restP99(s *Sample) time.Duration { return s.RestP99 }
 
-// writeTargets prints each target that the run measured.
-func writeTargets(w io.Writer, r results) {
-	headed := false
-	for _, t := range targets {
-		v, reached, ok := t.check(r)
-		if !ok {
-			continue
-		}
-		if !headed {
-			fmt.Fprintln(w, "\ntargets, for two processors")
-			headed = true
-		}
-		verdict := "missed"
-		if reached {
-			verdict = "reached"
-		}
-		fmt.Fprintf(w, "  %-7s  %-52s  measured %s\n", verdict, t, measure.Number(v))
+// columns are those of a workload's table beside the value, ratio and errors.
+func columns(wl *measure.Workload) []column {
+	all := []column{
+		measure.NumberColumn("CPU ns/op", (*Sample).cpuPerOp),
+		{Head: "allocs/op", Cell: func(s *summary) string { return orZero(s.Of((*Sample).allocsPerOp)) }},
+		measure.NumberColumn("packets/op", (*Sample).packetsPerOp),
+		{Head: "allocs/packet", Cell: perPacket},
+		measure.TimeColumn("p50", p50),
+		measure.TimeColumn("p99", p99),
 	}
-}
-
-// writeErrors prints what failed and returns how many operations did.
-func writeErrors(w io.Writer, summaries []summary) int {
-	n := 0
-	for _, s := range summaries {
-		if s.errors > 0 {
-			fmt.Fprintf(w, "bench: %s on %s: %d errors, the first: %v\n", s.workload.Name, s.row.Name, s.errors, s.firstError)
-			n += s.errors
-		}
+	if wl.LowerIsBetter {
+		all = append(all, measure.TimeColumn("p50 at rest", restP50), measure.TimeColumn("p99 at rest", restP99))
 	}
-	return n
+	return all
 }
 
 // orZero is number where 0 is an answer.
@@ -93,9 +41,9 @@ func orZero(v float64) string {
 	return measure.Number(v)
 }
 
-func perPacket(s summary) string {
-	if s.packetsPerOp == 0 {
+func perPacket(s *summary) string {
+	if s.Of((*Sample).packetsPerOp) == 0 {
 		return "-"
 	}
-	return strconv.FormatFloat(s.allocsPerPacket, 'f', 3, 64)
+	return strconv.FormatFloat(s.Of((*Sample).allocsPerPacket), 'f', 3, 64)
 }

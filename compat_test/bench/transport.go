@@ -2,8 +2,8 @@ package main
 
 import (
 	"net"
-	"slices"
 
+	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 	"github.com/fastnet-go/fastnet/nic/wire"
 )
 
@@ -25,19 +25,9 @@ type Transport interface {
 
 // A Row is one of the networks compared.
 type Row struct {
-	Name  string
-	About string
+	measure.Row
 	// Open makes a fresh network.
 	Open func() (Transport, error)
-	// Only limits the row to these workloads; nil means all.
-	Only []string
-}
-
-func (r *Row) Named() string { return r.Name }
-
-// Runs reports whether the row takes part in the workload.
-func (r *Row) Runs(w *Workload) bool {
-	return r.Only == nil || slices.Contains(r.Only, w.Name)
 }
 
 // kernelRow is the row that the others are compared with.
@@ -45,12 +35,12 @@ const kernelRow = "kernel"
 
 // rows are all that were compiled in, in the order of the table.
 var rows = []*Row{
-	{Name: kernelRow, About: "TCP over the kernel's loopback interface, through package net", Open: openKernel},
-	{Name: "memory", About: "a buffered connection in memory that costs nothing: the limit", Open: openMemory},
-	{Name: "netstack", About: "gVisor's netstack, both ends joined directly, MTU 1500, no offload", Open: openNetstack},
-	{Name: "fastnet", About: "fastnet, both ends on a wire in memory, MTU 1500, no offload", Open: openFastnet(wire.Config{MTU: 1500})},
+	{measure.Row{Name: kernelRow, About: "TCP over the kernel's loopback interface, through package net"}, openKernel},
+	{measure.Row{Name: "memory", About: "a buffered connection in memory that costs nothing: the limit"}, openMemory},
+	{measure.Row{Name: "netstack", About: "gVisor's netstack, both ends joined directly, MTU 1500, no offload"}, openNetstack},
+	{measure.Row{Name: "fastnet", About: "fastnet, both ends on a wire in memory, MTU 1500, no offload"}, openFastnet(wire.Config{MTU: 1500})},
 	{
-		Name: "fastnet-tso", About: "the same over a wire with segmentation offload",
-		Open: openFastnet(wire.Config{MTU: 1500, TSO: true}), Only: []string{"bulk"},
+		measure.Row{Name: "fastnet-tso", About: "the same over a wire with segmentation offload", Only: []string{"bulk"}},
+		openFastnet(wire.Config{MTU: 1500, TSO: true}),
 	},
 }

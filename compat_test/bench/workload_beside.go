@@ -30,7 +30,7 @@ func runBeside(ctx context.Context, t Transport, d time.Duration) (Sample, error
 		return Sample{}, err
 	}
 	s.Value = float64(s.P50) / float64(time.Microsecond)
-	s.fill(&f)
+	s.Fill(&f)
 	return s, nil
 }
 

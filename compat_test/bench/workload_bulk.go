@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -27,7 +26,10 @@ func runBulk(ctx context.Context, t Transport, d time.Duration) (Sample, error) 
 	defer l.Close()
 	var f measure.Faults
 	var sent, received atomic.Uint64
-	served := serveSink(l, &received, &f)
+	served := measure.ServeOne(l, &f, "receiver", bulkRead, func(_ net.Conn, b []byte) error {
+		received.Add(uint64(len(b)))
+		return nil
+	})
 	conn, err := t.Dial()
 	if err != nil {
 		return Sample{}, fmt.Errorf("dial: %w", err)
@@ -52,34 +54,6 @@ func runBulk(ctx context.Context, t Transport, d time.Duration) (Sample, error) 
 	}
 	s.Value = s.perSecond() * 8 / 1e9 // so far an operation is a byte
 	s.Ops /= bulkWrite
-	s.fill(&f)
+	s.Fill(&f)
 	return s, nil
-}
-
-// serveSink accepts one connection on l and counts what it reads until its
-// end. The channel returned is closed when it is done.
-func serveSink(l net.Listener, received *atomic.Uint64, f *measure.Faults) <-chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c, err := l.Accept()
-		if err != nil {
-			f.Add(fmt.Errorf("accept: %w", err))
-			return
-		}
-		defer c.Close()
-		buf := make([]byte, bulkRead)
-		for {
-			n, err := c.Read(buf)
-			received.Add(uint64(n))
-			if err == io.EOF {
-				return
-			}
-			if err != nil {
-				f.Add(fmt.Errorf("receiver: %w", err))
-				return
-			}
-		}
-	}()
-	return done
 }

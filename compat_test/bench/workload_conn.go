@@ -36,6 +36,6 @@ func runConn(ctx context.Context, t Transport, d time.Duration) (Sample, error) 
 	lat := c.Latency()
 	s.P50, s.P99 = lat.Quantile(.50), lat.Quantile(.99)
 	s.Value = s.perSecond()
-	s.fill(&f)
+	s.Fill(&f)
 	return s, nil
 }

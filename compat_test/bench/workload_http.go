@@ -88,7 +88,7 @@ func runHTTP(n int) func(context.Context, Transport, time.Duration) (Sample, err
 		l := c.Latency()
 		s.P50, s.P99 = l.Quantile(.50), l.Quantile(.99)
 		s.Value = s.perSecond()
-		s.fill(&f)
+		s.Fill(&f)
 		return s, nil
 	}
 }

@@ -36,6 +36,6 @@ func runPing(ctx context.Context, t Transport, d time.Duration) (Sample, error) 
 	}
 	s.P50, s.P99 = c.Latency().Quantile(.50), c.Latency().Quantile(.99)
 	s.Value = s.perSecond()
-	s.fill(&f)
+	s.Fill(&f)
 	return s, nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,18 +52,45 @@ func needRoot(t *testing.T) {
 }
 
 // Every workload but wrk's, which takes whole seconds, runs on every row without
-// an error. Nothing is said of rates.
+// an error. Nothing is said of rates. A busy machine may leave a short measurement
+// without a single operation: it is made again, for longer.
 func TestWorkloadsRunOnEveryRow(t *testing.T) {
 	needRoot(t)
 	out := filepath.Join(t.TempDir(), "out.jsonl")
-	args := []string{"-rounds=1", "-duration=60ms", "-workloads=http1,ping,conn,bulk-out,bulk-in,udp,idle,wake", "-json=" + out}
-	if !installed("ethtool") {
-		args = append(args, "-rows=kernel,xdp,xdp-generic") // segmentation stays on
+	left := []string{"http1", "ping", "conn", "bulk-out", "bulk-in", "udp", "wake", "idle"}
+	for d := 60 * time.Millisecond; len(left) > 0; d *= 4 {
+		require.Less(t, d, 20*time.Second, "nothing happens: %s", left)
+		args := []string{"-rounds=1", "-duration=" + d.String(), "-workloads=" + strings.Join(left, ","), "-out=" + out}
+		if !installed("ethtool") {
+			args = append(args, "-rows=kernel,xdp,xdp-generic") // segmentation stays on
+		}
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, measure.ExitOK, newProgram().Run(args, &stdout, &stderr), "%s", &stderr)
+		require.Empty(t, namespaces(t))
+		require.Contains(t, stdout.String(), "targets")
+		seen := records(t, out)
+		left = slices.DeleteFunc(left, func(w string) bool {
+			for _, row := range []string{rowKernel, rowNative, rowGeneric} {
+				require.Contains(t, seen, w+" "+row)
+				switch {
+				case w == "idle" || w == "wake" && row == rowKernel:
+				case seen[w+" "+row].Value == 0:
+					return false // of "wake": an answer takes a system call
+				case w == "wake":
+				default:
+					// What went by the kernel would be measured as ours otherwise.
+					require.Equal(t, row != rowKernel, seen[w+" "+row].PacketsPerOp > 0, "%s on %s", w, row)
+				}
+			}
+			return true
+		})
 	}
-	var stdout, stderr bytes.Buffer
-	require.Equal(t, exitOK, run(args, &stdout, &stderr), "%s", &stderr)
-	require.Empty(t, namespaces(t))
-	b, err := os.ReadFile(out)
+}
+
+// records are the latest ones of a file, by workload and row.
+func records(t *testing.T, path string) map[string]record {
+	t.Helper()
+	b, err := os.ReadFile(path)
 	require.NoError(t, err)
 	seen := map[string]record{}
 	for line := range strings.Lines(string(b)) {
@@ -72,28 +100,18 @@ func TestWorkloadsRunOnEveryRow(t *testing.T) {
 		require.Equal(t, 1, r.Rounds)
 		seen[r.Workload+" "+r.Row] = r
 	}
-	for _, w := range []string{"http1", "ping", "conn", "bulk-out", "bulk-in", "udp"} {
-		for _, row := range []string{rowKernel, rowNative, rowGeneric} {
-			require.Positive(t, seen[w+" "+row].Value, "%s on %s", w, row)
-		}
-		// What went by the kernel would be measured as ours otherwise.
-		require.Positive(t, seen[w+" "+rowNative].PacketsPerOp, w)
-		require.Positive(t, seen[w+" "+rowGeneric].PacketsPerOp, w)
-		require.Zero(t, seen[w+" "+rowKernel].PacketsPerOp, w)
-	}
-	require.Positive(t, seen["wake "+rowNative].Value, "an answer takes a system call")
-	require.Contains(t, stdout.String(), "targets")
+	return seen
 }
 
 // An interrupt in the middle of a measurement leaves nothing behind.
 func TestAnInterruptedRunLeavesNothingBehind(t *testing.T) {
 	needRoot(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	o, err := parse([]string{"-rounds=1000", "-duration=10s", "-workloads=ping", "-rows=kernel,xdp"}, io.Discard)
+	o, err := newProgram().Parse([]string{"-rounds=1000", "-duration=10s", "-workloads=ping", "-rows=kernel,xdp"}, io.Discard)
 	require.NoError(t, err)
 	started := time.Now()
 	progress := writerFunc(func([]byte) { time.AfterFunc(100*time.Millisecond, cancel) }) // when all is open
-	results, err := measureAll(ctx, o, progress)
+	results, err := measureAll(ctx, options{Options: o}, progress)
 	require.NoError(t, err)
 	require.Empty(t, results)
 	require.Less(t, time.Since(started), patience)
@@ -107,7 +125,7 @@ func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 func TestUnknownNamesAreRefused(t *testing.T) {
 	for _, arg := range []string{"-rows=kernel,typo", "-workloads=typo", "-rounds=0", "-duration=0s", "stray"} {
 		var stderr bytes.Buffer
-		require.Equal(t, exitUsage, run([]string{arg}, &stderr, &stderr), arg)
+		require.Equal(t, measure.ExitUsage, newProgram().Run([]string{arg}, &stderr, &stderr), arg)
 	}
 }
 
@@ -132,12 +150,12 @@ Transfer/sec:     11.12MB
 	require.Equal(t, 1100*time.Millisecond, s.wall)
 	require.Equal(t, 520*time.Microsecond, s.p50)
 	require.Equal(t, 8250*time.Microsecond, s.p99)
-	require.Zero(t, s.errors)
+	require.Zero(t, s.Errors)
 
 	s, err = parseWrk(out + "  Socket errors: connect 0, read 3, write 0, timeout 0\n")
 	require.NoError(t, err)
-	require.Equal(t, 1, s.errors)
-	require.Contains(t, s.firstError, "read 3")
+	require.Equal(t, 1, s.Errors)
+	require.ErrorContains(t, s.FirstError, "read 3")
 
 	_, err = parseWrk("unable to connect to 10.88.0.1:80 Connection refused\n")
 	require.ErrorContains(t, err, "Connection refused")
@@ -158,52 +176,6 @@ func TestParseTotal(t *testing.T) {
 	require.Error(t, err)
 }
 
-// find returns a row and a workload by name.
-func find(t *testing.T, rowName, workloadName string) (*row, *workload) {
-	r, err := measure.Pick("row", rows, rowName)
-	require.NoError(t, err)
-	w, err := measure.Pick("workload", workloads, workloadName)
-	require.NoError(t, err)
-	return r[0], w[0]
-}
-
-// A ratio is taken within a round first.
-func TestTargetsCompareWithinARound(t *testing.T) {
-	kernel, ping := find(t, rowKernel, "ping")
-	native, _ := find(t, rowNative, "ping")
-	var r results
-	for round, v := range []struct{ kernel, ours time.Duration }{{100, 90}, {10, 8}, {1000, 1500}} {
-		r = append(r,
-			measurement{workload: ping, row: kernel, round: round, sample: sample{p50: v.kernel}},
-			measurement{workload: ping, row: native, round: round, sample: sample{p50: v.ours}})
-	}
-	var b bytes.Buffer
-	writeTargets(&b, r)
-	require.Contains(t, b.String(), "reached  xdp")
-	require.Contains(t, b.String(), "measured 0.90 (0.80 to 1.50)")
-	require.NotContains(t, b.String(), "http64", "it was not measured")
-}
-
 func TestEveryTargetNamesAWorkloadAndARow(t *testing.T) {
-	for _, x := range targets {
-		base := x.base
-		if base == "" {
-			base = rowNative
-		}
-		r, w := find(t, base, x.workload)
-		require.True(t, r.runs(w))
-	}
-}
-
-func TestASummaryCountsFailedRounds(t *testing.T) {
-	native, udp := find(t, rowNative, "udp")
-	r := results{
-		{workload: udp, row: native, round: 0, sample: sample{value: 5, errors: 2, firstError: "first"}},
-		{workload: udp, row: native, round: 1, failed: io.EOF},
-	}
-	s := r.summarise()
-	require.Len(t, s, 1)
-	require.Equal(t, 1, s[0].rounds)
-	require.Equal(t, 3, s[0].errors)
-	require.Equal(t, "first", s[0].firstError)
+	require.Empty(t, measure.Misnamed(targets, workloads, rows))
 }

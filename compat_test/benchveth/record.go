@@ -9,15 +9,7 @@ import (
 // A record is a line of the file of results. Numbers that a row or workload does
 // not have are left out; times are in microseconds.
 type record struct {
-	Workload     string   `json:"workload"`
-	Row          string   `json:"row"`
-	Value        float64  `json:"value"` // median over the rounds
-	Unit         string   `json:"unit"`
-	Min          float64  `json:"min"`
-	Max          float64  `json:"max"`
-	Ratio        float64  `json:"ratio,omitempty"` // to the kernel in the same round, median
-	RatioMin     float64  `json:"ratio_min,omitempty"`
-	RatioMax     float64  `json:"ratio_max,omitempty"`
+	measure.Record
 	P50          float64  `json:"p50_us,omitempty"`
 	P99          float64  `json:"p99_us,omitempty"`
 	User         float64  `json:"server_user_us_op"`
@@ -27,33 +19,19 @@ type record struct {
 	PacketsPerOp float64  `json:"packets_op,omitempty"`
 	TracedPerOp  float64  `json:"strace_calls_op,omitempty"`
 	Lost         float64  `json:"lost,omitempty"` // share of the datagrams
-	Rounds       int      `json:"rounds"`
-	Errors       int      `json:"errors"`
-	Date         string   `json:"date"` // RFC 3339, UTC
-	Go           string   `json:"go"`
-	OS           string   `json:"system"`
-	GOMAXPROCS   int      `json:"gomaxprocs"`
-	CPU          string   `json:"cpu"`
 }
 
-func newRecords(m measure.Machine, summaries []summary, at time.Time) []record {
-	var out []record
-	for _, s := range summaries {
-		r := record{
-			Workload: s.workload.name, Row: s.row.name, Unit: s.workload.unit,
-			Value: measure.Digits(s.value.median), Min: measure.Digits(s.value.min), Max: measure.Digits(s.value.max),
-			Ratio: measure.Digits(s.ratio.median), RatioMin: measure.Digits(s.ratio.min), RatioMax: measure.Digits(s.ratio.max),
-			P50: measure.Microseconds(s.p50), P99: measure.Microseconds(s.p99),
-			User: measure.Microseconds(s.user), System: measure.Microseconds(s.system), Client: measure.Microseconds(s.client),
-			PacketsPerOp: measure.Digits(s.packetsPerOp), TracedPerOp: measure.Digits(s.traced), Lost: measure.Digits(s.lost),
-			Rounds: s.rounds, Errors: s.errors, Date: at.UTC().Format(time.RFC3339),
-			Go: m.Go, OS: m.System, GOMAXPROCS: m.GOMAXPROCS, CPU: m.CPU,
-		}
-		if s.onStack {
-			c := measure.Digits(s.callsPerOp)
-			r.CallsPerOp = &c
-		}
-		out = append(out, r)
+func newRecord(common measure.Record, s *summary) any {
+	time := func(f func(*sample) float64) float64 { return measure.Microseconds(time.Duration(s.Of(f))) }
+	r := record{
+		Record: common,
+		P50:    time(p50), P99: time(p99),
+		User: time((*sample).userPerOp), System: time((*sample).systemPerOp), Client: time((*sample).clientPerOp),
+		PacketsPerOp: measure.Digits(s.Of((*sample).packetsPerOp)), TracedPerOp: measure.Digits(traced(s)), Lost: measure.Digits(s.Of(lost)),
 	}
-	return out
+	if onStack(s) {
+		c := measure.Digits(s.Of((*sample).callsPerOp))
+		r.CallsPerOp = &c
+	}
+	return r
 }

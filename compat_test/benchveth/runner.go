@@ -7,7 +7,6 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
@@ -23,7 +22,7 @@ type bench struct {
 // openBench starts it all.
 func openBench(o options) (_ *bench, err error) {
 	b := &bench{o: o, servers: map[*row]*serverOf{}}
-	if b.rig, err = newRig(len(o.rows)); err != nil {
+	if b.rig, err = newRig(len(o.Rows)); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -31,15 +30,15 @@ func openBench(o options) (_ *bench, err error) {
 			err = errors.Join(err, b.close())
 		}
 	}()
-	for i, row := range o.rows {
+	for i, row := range o.Rows {
 		if row.plain {
 			if err := b.rig.plain(i); err != nil {
-				return nil, fmt.Errorf("row %s: %w", row.name, err)
+				return nil, fmt.Errorf("row %s: %w", row.Name, err)
 			}
 		}
 		p, err := startProcess(b.rig.server(i), "server", configVariable+"="+row.config)
 		if err != nil {
-			return nil, fmt.Errorf("row %s: %w", row.name, err)
+			return nil, fmt.Errorf("row %s: %w", row.Name, err)
 		}
 		b.servers[row] = &serverOf{p, serverAddress(i)}
 	}
@@ -66,24 +65,9 @@ func measureAll(ctx context.Context, o options, w io.Writer) (all results, err e
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	fmt.Fprintf(w, "%s\n", b.tools())
-	start := time.Now()
-	for round := range o.rounds {
-		for _, wl := range o.workloads {
-			for _, row := range measure.Turn(o.rows, round) {
-				if !row.runs(wl) {
-					continue
-				}
-				m := measurement{workload: wl, row: row, round: round}
-				m.sample, m.failed = b.measure(ctx, wl, row, round)
-				if ctx.Err() != nil {
-					return all, nil // cut short, so not a measurement
-				}
-				all = append(all, m)
-				fmt.Fprintf(w, "%6.1fs round %d/%d %s\n", time.Since(start).Seconds(), round+1, o.rounds, m)
-			}
-		}
-	}
-	return all, nil
+	return measure.Interleave(ctx, o.Options, w, func(wl *workload, row *row, round int) (sample, error) {
+		return b.measure(ctx, wl, row, round)
+	}), nil
 }
 
 // tools says what there is and is not.
@@ -104,14 +88,14 @@ func (b *bench) measure(ctx context.Context, wl *workload, row *row, round int) 
 	server := b.servers[row]
 	profile, end := "", ""
 	if b.o.profiles != "" {
-		profile, end = filepath.Join(b.o.profiles, fmt.Sprintf("%s-%s-%d.pprof", wl.name, row.name, round)), "end"
+		profile, end = filepath.Join(b.o.profiles, fmt.Sprintf("%s-%s-%d.pprof", wl.Name, row.Name, round)), "end"
 	}
-	if wl.name == "http64" && installed("wrk") {
+	if wl.Name == "http64" && installed("wrk") {
 		s, err = b.wrk(ctx, server, profile, end)
 	} else {
 		s, err = b.load(ctx, wl, server, profile, end)
 	}
-	if err == nil && wl.name == "wake" && round == 0 && installed("strace") {
+	if err == nil && wl.Name == "wake" && round == 0 && installed("strace") {
 		s.traced, err = b.trace(ctx, server)
 	}
 	if err == nil {
@@ -123,7 +107,7 @@ func (b *bench) measure(ctx context.Context, wl *workload, row *row, round int) 
 // load has the client make a workload's load.
 func (b *bench) load(ctx context.Context, wl *workload, server *serverOf, profile, end string) (s sample, err error) {
 	var from, to reading
-	result, err := b.ask(ctx, wl.name, server, func() error {
+	result, err := b.ask(ctx, wl.Name, server, func() error {
 		from, err = server.read(profile)
 		return err
 	}, func() error {
@@ -133,11 +117,13 @@ func (b *bench) load(ctx context.Context, wl *workload, server *serverOf, profil
 	if err != nil {
 		return s, err
 	}
-	s = sample{ops: float64(result.Ops), wall: result.Wall, client: result.User + result.System, p50: result.P50, p99: result.P99,
-		errors: result.Errors, firstError: result.FirstError}
+	s = sample{ops: float64(result.Ops), wall: result.Wall, client: result.User + result.System, p50: result.P50, p99: result.P99}
+	if s.Errors = result.Errors; s.Errors > 0 {
+		s.FirstError = errors.New(result.FirstError)
+	}
 	s.fill(from, to)
 	// What has arrived counts, not what was sent.
-	switch wl.name {
+	switch wl.Name {
 	case "udp":
 		s.ops, s.wall = float64(to.Datagrams-from.Datagrams), to.At.Sub(from.At)
 		s.lost = max(0, 1-measure.Ratio(s.ops, float64(result.Ops)))
@@ -155,7 +141,7 @@ func (b *bench) ask(ctx context.Context, load string, server *serverOf, begin, e
 	defer stop()
 	c := b.client
 	var failed error
-	if err := c.tell(clientRequest{Load: load, Address: server.address, Duration: b.o.duration}); err != nil {
+	if err := c.tell(clientRequest{Load: load, Address: server.address, Duration: b.o.Duration}); err != nil {
 		return result, err
 	}
 	for _, e := range []struct {
@@ -176,17 +162,4 @@ func (b *bench) ask(ctx context.Context, load string, server *serverOf, begin, e
 	}
 	err = c.receive(&result)
 	return result, errors.Join(failed, err)
-}
-
-func (m measurement) String() string {
-	head := fmt.Sprintf("%-8s %-12s", m.workload.name, m.row.name)
-	if m.failed != nil {
-		return head + " failed: " + m.failed.Error()
-	}
-	s := &m.sample
-	line := fmt.Sprintf("%s %14s %-6s p50 %s, server %s us/op", head, measure.Number(s.value), m.workload.unit, measure.Span(s.p50), measure.Number(s.cpuPerOp()/1e3))
-	if s.errors > 0 {
-		line += fmt.Sprintf(" errors: %d, first: %s", s.errors, s.firstError)
-	}
-	return line
 }

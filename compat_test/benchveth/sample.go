@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
@@ -8,7 +9,7 @@ import (
 
 // A sample is what one measurement of one workload on one row gave.
 type sample struct {
-	value        float64 // in the workload's unit
+	measure.Outcome
 	ops          float64
 	wall         time.Duration
 	user, system time.Duration // of the server
@@ -19,8 +20,6 @@ type sample struct {
 	calls        float64       // system calls of the driver's
 	traced       float64       // all system calls an operation, by strace; 0: not counted
 	lost         float64       // share of the datagrams
-	errors       int
-	firstError   string
 }
 
 func (s *sample) cpu() time.Duration          { return s.user + s.system }
@@ -41,25 +40,12 @@ func (s *sample) fill(from, to reading) {
 	s.packets, s.calls = float64(to.Packets-from.Packets), float64(to.Calls-from.Calls)
 }
 
-// A measurement is one sample and where it belongs.
-type measurement struct {
-	workload *workload
-	row      *row
-	round    int
-	sample   sample
-	failed   error // there is no sample
+// String is what the progress of a run tells beside the value.
+func (s sample) String() string {
+	return fmt.Sprintf("p50 %s, server %s us/op", measure.Span(s.p50), measure.Number(s.cpuPerOp()/1e3))
 }
 
-// results are all measurements of a run, in the order they were made.
-type results []measurement
-
-// over returns a number of a row's samples, by round.
-func (r results) over(wl string, row string, f func(*sample) float64) map[int]float64 {
-	by := map[int]float64{}
-	for i := range r {
-		if m := &r[i]; m.workload.name == wl && m.row.name == row && m.failed == nil {
-			by[m.round] = f(&m.sample)
-		}
-	}
-	return by
-}
+type (
+	results = measure.Results[sample]
+	summary = measure.Summary[sample]
+)

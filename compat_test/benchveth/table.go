@@ -1,65 +1,69 @@
 package main
 
 import (
-	"fmt"
-	"io"
 	"strconv"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
 )
 
-// writeTable prints the summaries, a block for each workload.
-func writeTable(w io.Writer, m measure.Machine, o options, summaries []summary) {
-	fmt.Fprintf(w, "%s\n", m)
-	fmt.Fprintf(w, "medians of up to %d rounds of %v; ratio: to the kernel in the same round; processor time for an operation, of the server (user, system) and of the client\n", o.rounds, o.duration)
-	for len(summaries) > 0 {
-		wl := summaries[0].workload
-		n := 0
-		for n < len(summaries) && summaries[n].workload == wl {
-			n++
-		}
-		better := ""
-		if wl.lower {
-			better = ", lower is better"
-		}
-		fmt.Fprintf(w, "\n%s: %s (%s%s)\n", wl.name, wl.about, wl.unit, better)
-		writeBlock(w, summaries[:n])
-		summaries = summaries[n:]
+// columns are those of a workload's table beside the value, ratio and errors.
+func columns(wl *measure.Workload) []measure.Column[sample] {
+	own := func(head string, cell func(*summary) string) measure.Column[sample] {
+		return measure.Column[sample]{Head: head, Cell: cell}
 	}
-}
-
-func writeBlock(w io.Writer, rows []summary) {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "  row\tmedian\tmin\tmax\tratio\tmin\tmax\tp50\tp99\tuser\tsystem\tclient\tcalls/op\tpackets/op\tlost\tstrace/op\terrors\t")
-	for _, s := range rows {
-		driver := [2]string{"-", "-"}
-		if s.onStack {
-			driver = [2]string{fixed(s.callsPerOp, 3), fixed(s.packetsPerOp, 2)}
-		}
-		lost := "-"
-		if s.workload.name == "udp" {
-			lost = fixed(100*s.lost, 1) + "%"
-		}
-		cells := []string{
-			"  " + s.row.name, measure.Number(s.value.median), measure.Number(s.value.min), measure.Number(s.value.max),
-			measure.Number(s.ratio.median), measure.Number(s.ratio.min), measure.Number(s.ratio.max),
-			measure.Span(s.p50), measure.Span(s.p99), perOp(s, s.user), perOp(s, s.system), perOp(s, s.client),
-			driver[0], driver[1], lost, measure.Number(s.traced), strconv.Itoa(s.errors),
-		}
-		fmt.Fprintln(tw, strings.Join(cells, "\t")+"\t")
+	// Processor time for an operation, where there are operations.
+	perOp := func(head string, f func(*sample) float64) measure.Column[sample] {
+		return own(head, func(s *summary) string {
+			if wl.Name == "idle" {
+				return "-"
+			}
+			return measure.Span(time.Duration(s.Of(f)))
+		})
 	}
-	tw.Flush()
-}
-
-// perOp is processor time for an operation, where there are operations.
-func perOp(s summary, d time.Duration) string {
-	if s.workload.name == "idle" {
-		return "-"
+	// What the device counts, where there is one.
+	driver := func(head string, digits int, f func(*sample) float64) measure.Column[sample] {
+		return own(head, func(s *summary) string {
+			if !onStack(s) {
+				return "-"
+			}
+			return fixed(s.Of(f), digits)
+		})
 	}
-	return measure.Span(d)
+	return []measure.Column[sample]{
+		own("p50", func(s *summary) string { return measure.Span(time.Duration(s.Of(p50))) }),
+		own("p99", func(s *summary) string { return measure.Span(time.Duration(s.Of(p99))) }),
+		perOp("user", (*sample).userPerOp),
+		perOp("system", (*sample).systemPerOp),
+		perOp("client", (*sample).clientPerOp),
+		driver("calls/op", 3, (*sample).callsPerOp),
+		driver("packets/op", 2, (*sample).packetsPerOp),
+		own("lost", func(s *summary) string {
+			if wl.Name != "udp" {
+				return "-"
+			}
+			return fixed(100*s.Of(lost), 1) + "%"
+		}),
+		own("strace/op", func(s *summary) string { return measure.Number(traced(s)) }),
+	}
 }
 
 func fixed(v float64, digits int) string { return strconv.FormatFloat(v, 'f', digits, 64) }
+
+func p50(s *sample) float64  { return float64(s.p50) }
+func p99(s *sample) float64  { return float64(s.p99) }
+func lost(s *sample) float64 { return s.lost }
+
+// onStack reports whether the device's counters are known.
+func onStack(s *summary) bool {
+	n := len(s.Samples)
+	return n > 0 && s.Samples[n-1].onStack
+}
+
+// traced is of the one round that was.
+func traced(s *summary) (calls float64) {
+	for _, x := range s.Samples {
+		calls = max(calls, x.traced)
+	}
+	return calls
+}

@@ -1,106 +1,33 @@
 package main
 
-import (
-	"fmt"
-	"io"
+import "github.com/fastnet-go/fastnet/compat_test/internal/measure"
 
-	"github.com/fastnet-go/fastnet/compat_test/internal/measure"
-)
+type target = measure.Target[sample]
 
-// A target is what the project set out to reach on a machine with two
-// processors.
-type target struct {
-	workload string
-	what     string
-	base     string // the row compared with; empty: a number of its own
-	atMost   bool   // the limit is an upper one
-	limit    float64
-	number   func(*sample) float64
-}
+// targets are what the project set out to reach on a machine with two processors,
+// for each row of fastnet's. One without a limit is printed for what it is.
+var targets = forOurs([]target{
+	{Workload: "http64", What: "server's processor time a request", Base: rowKernel, AtMost: true, Limit: .5, Number: (*sample).cpuPerOp},
+	{Workload: "http64", What: "requests a second", Base: rowKernel, Limit: 1.5, Number: measure.Value[sample]},
+	{Workload: "http64", What: "processor time a request, server and client", Base: rowKernel, AtMost: true, Number: (*sample).allPerOp},
+	{Workload: "http1", What: "p50", Base: rowKernel, AtMost: true, Limit: 1, Number: p50},
+	{Workload: "ping", What: "p50", Base: rowKernel, AtMost: true, Limit: 1, Number: p50},
+	{Workload: "ping", What: "p99", Base: rowKernel, AtMost: true, Number: p99},
+	{Workload: "conn", What: "connections a second", Base: rowKernel, Limit: 1, Number: measure.Value[sample]},
+	{Workload: "bulk-out", What: "Gbit/s", Base: rowPlain, Limit: 1, Number: measure.Value[sample]},
+	{Workload: "bulk-out", What: "Gbit/s", Base: rowKernel, Number: measure.Value[sample]},
+	{Workload: "bulk-in", What: "Gbit/s", Base: rowPlain, Limit: 1, Number: measure.Value[sample]},
+	{Workload: "bulk-in", What: "Gbit/s", Base: rowKernel, Number: measure.Value[sample]},
+	{Workload: "udp", What: "datagrams a second of the server's processor", Base: rowKernel, Limit: 2, Number: (*sample).perProcessorSecond},
+	{Workload: "udp", What: "datagrams a second", Base: rowKernel, Number: measure.Value[sample]},
+	{Workload: "idle", What: "% of a processor", AtMost: true, Limit: 1, Number: measure.Value[sample]},
+	{Workload: "wake", What: "system calls of the driver's for each", AtMost: true, Limit: 1, Number: measure.Value[sample]},
+	{Workload: "wake", What: "p50", Base: rowKernel, AtMost: true, Number: p50},
+})
 
-// targets hold for each row of fastnet's. One without a limit is printed for
-// what it is.
-var targets = []target{
-	{"http64", "server's processor time a request", rowKernel, true, .5, (*sample).cpuPerOp},
-	{"http64", "requests a second", rowKernel, false, 1.5, value},
-	{"http64", "processor time a request, server and client", rowKernel, true, 0, (*sample).allPerOp},
-	{"http1", "p50", rowKernel, true, 1, p50},
-	{"ping", "p50", rowKernel, true, 1, p50},
-	{"ping", "p99", rowKernel, true, 0, p99},
-	{"conn", "connections a second", rowKernel, false, 1, value},
-	{"bulk-out", "Gbit/s", rowPlain, false, 1, value},
-	{"bulk-out", "Gbit/s", rowKernel, false, 0, value},
-	{"bulk-in", "Gbit/s", rowPlain, false, 1, value},
-	{"bulk-in", "Gbit/s", rowKernel, false, 0, value},
-	{"udp", "datagrams a second of the server's processor", rowKernel, false, 2, (*sample).perProcessorSecond},
-	{"udp", "datagrams a second", rowKernel, false, 0, value},
-	{"idle", "% of a processor", "", true, 1, value},
-	{"wake", "system calls of the driver's for each", "", true, 1, value},
-	{"wake", "p50", rowKernel, true, 0, p50},
-}
-
-func value(s *sample) float64 { return s.value }
-func p50(s *sample) float64   { return float64(s.p50) }
-func p99(s *sample) float64   { return float64(s.p99) }
-
-// String is the target as the usage text has it.
-func (t target) String() string {
-	s := fmt.Sprintf("%-9s %s", t.workload, t.what)
-	if t.base != "" {
-		s += ", ratio to " + t.base
+func forOurs(targets []target) []target {
+	for i := range targets {
+		targets[i].Rows = []string{rowNative, rowGeneric}
 	}
-	switch {
-	case t.limit == 0:
-		return s
-	case t.atMost:
-		return s + fmt.Sprintf(" <= %g", t.limit)
-	}
-	return s + fmt.Sprintf(" >= %g", t.limit)
-}
-
-// check reports the number of a row; ok is false when the run did not measure it.
-func (t target) check(r results, row string) (got spread, reached, ok bool) {
-	if t.base != "" {
-		got = r.ratio(t.workload, row, t.base, t.number)
-		ok = got != spread{}
-	} else {
-		var v []float64
-		for _, x := range r.over(t.workload, row, t.number) {
-			v = append(v, x)
-		}
-		got, ok = spreadOf(v), len(v) > 0
-	}
-	if t.atMost {
-		return got, got.median <= t.limit, ok
-	}
-	return got, got.median >= t.limit, ok
-}
-
-// writeTargets prints each target that the run measured, for each of our rows.
-func writeTargets(w io.Writer, r results) {
-	headed := false
-	for _, t := range targets {
-		for _, row := range rows {
-			if row.config == "" {
-				continue
-			}
-			got, reached, ok := t.check(r, row.name)
-			if !ok {
-				continue
-			}
-			if !headed {
-				fmt.Fprintln(w, "\ntargets, for two processors")
-				headed = true
-			}
-			verdict := "missed"
-			switch {
-			case t.limit == 0:
-				verdict = "-"
-			case reached:
-				verdict = "reached"
-			}
-			fmt.Fprintf(w, "  %-7s  %-11s  %-75s  measured %s (%s to %s)\n", verdict, row.name, t,
-				measure.Number(got.median), measure.Number(got.min), measure.Number(got.max))
-		}
-	}
+	return targets
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,7 +22,7 @@ func installed(tool string) bool {
 // wrk measures with wrk(1), with one thread: it shares the machine with the
 // server. What the server uses while wrk connects counts, as do the requests.
 func (b *bench) wrk(ctx context.Context, server *serverOf, profile, end string) (s sample, err error) {
-	seconds := max(1, int(b.o.duration.Round(time.Second)/time.Second))
+	seconds := max(1, int(b.o.Duration.Round(time.Second)/time.Second))
 	from, err := server.read(profile)
 	if err != nil {
 		return s, err
@@ -75,7 +76,7 @@ func parseWrk(out string) (s sample, err error) {
 		}
 	}
 	if e := wrkErrors.FindString(out); e != "" {
-		s.errors, s.firstError = 1, "wrk: "+strings.TrimSpace(e)
+		s.Errors, s.FirstError = 1, errors.New("wrk: "+strings.TrimSpace(e))
 	}
 	return s, nil
 }

@@ -19,9 +19,7 @@ type Resolver interface {
 // needs no resolver. IPv4-mapped addresses come out as IPv4 ones. The result
 // may be empty: then host has addresses of the other family only.
 //
-// RFC 8305 section 3 prefers to ask for both families apart and to start with
-// whichever answers; a resolver that is asked once answers once, and tracing
-// (net/http/httptrace) counts on one lookup for each dial.
+// Lookup is for a dial that may begin before both families have answered.
 func Resolve(ctx context.Context, r Resolver, network, host string) ([]netip.Addr, error) {
 	var addrs []netip.Addr
 	if a, err := netip.ParseAddr(host); err == nil {

@@ -48,7 +48,7 @@ func (l *lab) attempt(mu chan struct{}) Attempt[string, string] {
 }
 
 func (l *lab) race(ctx context.Context, delay time.Duration, addrs ...string) (string, error) {
-	return Race(ctx, addrs, delay, l.attempt(make(chan struct{}, 1)), func(c string) { l.discarded = append(l.discarded, c) })
+	return Race(ctx, addrs, More[string]{}, delay, l.attempt(make(chan struct{}, 1)), func(c string) { l.discarded = append(l.discarded, c) })
 }
 
 var errRefused = errors.New("refused")
@@ -126,7 +126,7 @@ func TestSecondConnectionIsDiscarded(t *testing.T) {
 			return addr, nil
 		}
 		var discarded []string
-		c, err := Race(t.Context(), []string{"a", "b"}, 300*ms, slow, func(c string) { discarded = append(discarded, c) })
+		c, err := Race(t.Context(), []string{"a", "b"}, More[string]{}, 300*ms, slow, func(c string) { discarded = append(discarded, c) })
 		require.NoError(t, err)
 		require.Equal(t, "a", c)
 		require.Equal(t, []string{"b"}, discarded)

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fastnet-go/fastnet/internal/defect"
@@ -48,13 +49,16 @@ var aLongTimeAgo = time.Unix(1, 0)
 type TCP[C any] struct {
 	stack  Stack
 	kernel Kernel[C]
+	failed func(error)   // nil, or told of each error that is tried again after
+	ending chan struct{} // closed when the kernel's half is, or the whole
 	done   chan struct{} // closed when the pump has ended
 
 	mu          sync.Mutex
-	room        sync.Cond     // the pump waits here while pending is full
+	room        chan struct{} // tells the pump, which waits while pending is full
 	pending     []accepted[C] // from the kernel, oldest first
 	deadline    time.Time     // the caller's
 	interrupted bool          // the stack's deadline is aLongTimeAgo
+	alone       bool          // the kernel's half is closed
 	closed      bool
 }
 
@@ -64,14 +68,19 @@ type accepted[C any] struct {
 }
 
 // Merge returns a listener that accepts the connections of both. It starts a
-// goroutine, which Close ends.
+// goroutine, which Close ends. Goroutines of a testing/synctest bubble may use one that
+// was made outside, and wait for it, but not the other way round.
+//
+// An error of the kernel's Accept that is one of the moment, as that no descriptor
+// is left, is no reason for the stack's half to stand still, which needs none: it is
+// not returned, but told to failed, if that is not nil, and the kernel is asked again
+// after a pause. Others are returned by an Accept.
 //
 // The kernel's connections are pumped into a queue. An Accept waits in the
 // stack only, at no extra cost for the stack's connections; what arrives on the
 // queue interrupts that wait by means of the stack listener's deadline.
-func Merge[C any](s Stack, k Kernel[C]) *TCP[C] {
-	l := &TCP[C]{stack: s, kernel: k, done: make(chan struct{})}
-	l.room.L = &l.mu
+func Merge[C any](s Stack, k Kernel[C], failed func(error)) *TCP[C] {
+	l := &TCP[C]{stack: s, kernel: k, failed: failed, ending: make(chan struct{}), done: make(chan struct{}), room: make(chan struct{}, 1)}
 	go l.pump()
 	return l
 }
@@ -106,7 +115,7 @@ func (l *TCP[C]) take() (a accepted[C], ok bool) {
 		a, ok = l.pending[0], true
 		l.pending[0] = accepted[C]{}
 		l.pending = l.pending[1:]
-		l.room.Signal()
+		l.tell()
 	}
 	if len(l.pending) == 0 {
 		l.pending = nil
@@ -116,6 +125,14 @@ func (l *TCP[C]) take() (a accepted[C], ok bool) {
 		}
 	}
 	return a, ok
+}
+
+// tell has the pump look again whether there is room.
+func (l *TCP[C]) tell() {
+	select {
+	case l.room <- struct{}{}:
+	default: // it will
+	}
 }
 
 // expired reports whether the caller's own deadline has passed and nothing is
@@ -130,8 +147,17 @@ func (l *TCP[C]) expired() bool {
 // is closed.
 func (l *TCP[C]) pump() {
 	defer close(l.done)
+	wait := time.Duration(0)
 	for {
 		c, err := l.kernel.Accept()
+		if err != nil && ofTheMoment(err) {
+			wait = min(max(2*wait, firstPause), longestPause)
+			if !l.pause(err, wait) {
+				return
+			}
+			continue
+		}
+		wait = 0
 		if !l.put(accepted[C]{c, err}) {
 			if err == nil {
 				discard(c)
@@ -141,13 +167,48 @@ func (l *TCP[C]) pump() {
 	}
 }
 
+// After an error of the moment the kernel is asked again: at first soon, as
+// net/http does with those that it gets.
+const (
+	firstPause   = 5 * time.Millisecond
+	longestPause = time.Second
+)
+
+// ofTheMoment reports whether accept(2) may succeed when it is called again, later:
+// descriptors or memory have run out.
+func ofTheMoment(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// pause tells of an error and waits. It reports whether the kernel's half is still
+// open.
+func (l *TCP[C]) pause(err error, d time.Duration) bool {
+	if l.failed != nil {
+		l.failed(err)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-l.ending:
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
 // put queues what the kernel's Accept returned, and waits until there is room
-// for more. After an error (no descriptors left, say) it waits until an Accept
-// has returned that. It reports whether the listener is still open.
+// for more. After an error it waits until an Accept has returned that. It reports
+// whether the kernel is to be asked again. What the kernel has accepted in the moment
+// that its half was closed is there for Accept too.
 func (l *TCP[C]) put(a accepted[C]) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.closed || l.alone && a.err != nil {
 		return false
 	}
 	l.pending = append(l.pending, a)
@@ -159,8 +220,10 @@ func (l *TCP[C]) put(a accepted[C]) bool {
 	if a.err != nil {
 		limit = 1
 	}
-	for len(l.pending) >= limit && !l.closed {
-		l.room.Wait()
+	for len(l.pending) >= limit && !l.closed && !l.alone {
+		l.mu.Unlock()
+		<-l.room
+		l.mu.Lock()
 	}
 	return !l.closed
 }
@@ -180,6 +243,31 @@ func (l *TCP[C]) SetDeadline(t time.Time) error {
 	return l.stack.SetDeadline(t)
 }
 
+// CloseKernel closes the kernel's listener alone. Connections that it had accepted
+// are there for Accept still. A second call does nothing.
+func (l *TCP[C]) CloseKernel() error {
+	l.mu.Lock()
+	if l.closed || l.alone {
+		l.mu.Unlock()
+		return nil
+	}
+	l.alone = true
+	close(l.ending)
+	l.tell()
+	l.mu.Unlock()
+	err := l.kernel.Close()
+	<-l.done
+	return err
+}
+
+// Waiting is how many connections of the kernel's Accept would return without
+// waiting.
+func (l *TCP[C]) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.pending)
+}
+
 // Close closes both listeners, ends waiting calls of Accept, and closes the
 // connections that nobody has accepted. A second Close returns
 // stack.ErrClosed.
@@ -190,13 +278,21 @@ func (l *TCP[C]) Close() error {
 		return stack.ErrClosed
 	}
 	l.closed = true
-	pending := l.pending
+	pending, alone := l.pending, l.alone
 	l.pending = nil
-	l.room.Broadcast()
+	if !alone {
+		close(l.ending)
+	}
+	l.tell()
 	l.mu.Unlock()
 	err := l.stack.Close()
-	if kerr := l.kernel.Close(); err == nil || errors.Is(err, stack.ErrClosed) {
-		err = kerr // the stack's half ends before this when its host is closed
+	if alone && errors.Is(err, stack.ErrClosed) {
+		err = nil // the stack's half ends before this when its host is closed
+	}
+	if !alone {
+		if kerr := l.kernel.Close(); err == nil || errors.Is(err, stack.ErrClosed) {
+			err = kerr
+		}
 	}
 	for _, a := range pending {
 		if a.err == nil && !defect.On(defect.MergeLeaks) {

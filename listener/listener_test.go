@@ -100,7 +100,7 @@ var errKernelClosed = errors.New("use of closed network connection")
 
 func merged(t *testing.T) (*TCP[*conn], *half[*stack.TCPConn], *half[*conn]) {
 	s, k := newHalf[*stack.TCPConn](stack.ErrClosed), newHalf[*conn](errKernelClosed)
-	l := Merge[*conn](s, k)
+	l := Merge[*conn](s, k, nil)
 	t.Cleanup(func() { l.Close() })
 	return l, s, k
 }
@@ -219,9 +219,9 @@ func TestDeadlineSetWhileAConnectionOfTheKernelsWaits(t *testing.T) {
 func TestErrorOfTheKernelsAcceptIsReturnedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, s, k := merged(t)
-		k.fail(syscall.EMFILE)
+		k.fail(syscall.EPERM)
 		_, _, err := l.Accept()
-		require.Equal(t, syscall.EMFILE, err)
+		require.Equal(t, syscall.EPERM, err)
 		s.offer(new(stack.TCPConn))
 		sc, _, err := l.Accept()
 		require.NoError(t, err)
@@ -310,4 +310,113 @@ func TestBothSidesListenOnOnePort(t *testing.T) {
 	require.True(t, kernels[4].isClosed)
 	_, _, err = ListenBoth(any0, func() (Kernel[*conn], uint16, error) { return nil, 0, io.ErrNoProgress }, taken())
 	require.Equal(t, io.ErrNoProgress, err)
+}
+
+// The kernel's half is out of descriptors: the stack's goes on, each failure is told,
+// and the kernel is asked again after pauses.
+func TestErrorsOfTheMomentAreWaitedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, k := newHalf[*stack.TCPConn](stack.ErrClosed), newHalf[*conn](errKernelClosed)
+		var told []error
+		l := Merge[*conn](s, k, func(err error) { told = append(told, err) })
+		const many = 20
+		for i := range many {
+			k.fail(os.NewSyscallError("accept4", []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}[i%4]))
+		}
+		kc := new(conn)
+		k.offer(kc)
+		for range 3 {
+			s.offer(new(stack.TCPConn))
+			sc, _, err := l.Accept()
+			require.NoError(t, err)
+			require.NotNil(t, sc)
+		}
+		start := time.Now()
+		_, got, err := l.Accept()
+		require.NoError(t, err)
+		require.True(t, got == kc)
+		require.Len(t, told, many)
+		// 5 ms, 10, ... 640 and a second each from then on.
+		require.Equal(t, 1275*time.Millisecond+(many-8)*time.Second, time.Since(start))
+
+		k.fail(syscall.EMFILE)
+		synctest.Wait()
+		start = time.Now()
+		require.NoError(t, l.Close())
+		require.Zero(t, time.Since(start), "Close does not wait for the pause")
+	})
+}
+
+// The kernel's half is closed first: what it had accepted is there still, the stack's
+// half goes on.
+func TestTheKernelsHalfIsClosedAlone(t *testing.T) {
+	for _, many := range []int{3, 3 * maxPending} {
+		synctest.Test(t, func(t *testing.T) {
+			l, s, k := merged(t)
+			for range many {
+				k.offer(new(conn))
+			}
+			synctest.Wait()
+			taken := min(many, maxPending)
+			require.Equal(t, taken, l.Waiting())
+			require.NoError(t, l.CloseKernel())
+			require.NoError(t, l.CloseKernel())
+			require.True(t, k.isClosed && !s.isClosed)
+			for range taken {
+				_, kc, err := l.Accept()
+				require.NoError(t, err)
+				require.NotNil(t, kc)
+			}
+			require.Zero(t, l.Waiting())
+			s.offer(new(stack.TCPConn))
+			sc, _, err := l.Accept()
+			require.NoError(t, err)
+			require.NotNil(t, sc)
+			require.NoError(t, l.Close())
+			require.Equal(t, stack.ErrClosed, l.Close())
+			require.NoError(t, l.CloseKernel())
+		})
+	}
+}
+
+// queueOf is a listener of the kernel's that has connections at once.
+type queueOf struct{ c chan int }
+
+func (q queueOf) Accept() (int, error) {
+	c, ok := <-q.c
+	if !ok {
+		return 0, io.EOF
+	}
+	return c, nil
+}
+
+func (q queueOf) SetDeadline(time.Time) error { return nil }
+func (q queueOf) Close() error                { close(q.c); return nil }
+
+// A goroutine of a bubble may use a listener that was made outside, whose pump waits
+// for room outside.
+func TestListenerOfTheWorldInABubble(t *testing.T) {
+	host := stack.NewHost(stack.Config{})
+	poller := stack.NewPoller(stack.PollerConfig{})
+	defer poller.Close()
+	require.NoError(t, poller.Add(host))
+	defer host.Close()
+	s, err := host.ListenTCP(netip.MustParseAddrPort("127.0.0.1:0"), stack.ListenOptions{})
+	require.NoError(t, err)
+	q := queueOf{make(chan int, 3*maxPending)}
+	for i := range 2 * maxPending {
+		q.c <- i
+	}
+	l := Merge[int](s, q, nil)
+	synctest.Test(t, func(t *testing.T) {
+		for i := range 2 * maxPending {
+			_, c, err := l.Accept()
+			require.NoError(t, err)
+			require.Equal(t, i, c)
+		}
+		require.NoError(t, l.SetDeadline(time.Unix(1, 0)))
+		_, _, err := l.Accept()
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.NoError(t, l.Close())
+	})
 }

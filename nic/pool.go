@@ -9,19 +9,24 @@ import (
 // Pool is the set of buffers that a device owns. Get may be called from any
 // goroutine, and buffers come back from any: releases go to a remote list that
 // costs one compare-and-swap, and that Get takes over whole when its own list
-// is empty. Memory is taken a slab at a time, as it is needed.
+// is empty. Memory is taken a slab at a time, as it is needed, and given back by
+// Trim.
 type Pool struct {
-	cfg PoolConfig
-	low atomic.Bool // read by each receiver, hardly ever written
+	cfg  PoolConfig
+	heap bool        // cfg.Memory is the default
+	low  atomic.Bool // read by each receiver, hardly ever written
 
 	// Who takes packets and who releases them are often on two processors:
 	// what the one writes lies on another cache line than what the other does.
-	_      [64]byte
-	mu     sync.Mutex
-	local  *Packet   // free
-	nLocal int       // packets on local
-	slabs  []*Packet // every packet, by index
-	failed error     // Memory's error: there will be no more slabs
+	_         [64]byte
+	mu        sync.Mutex
+	local     *Packet   // free
+	nLocal    int       // packets on local
+	idle      int       // the least that nLocal has been since the last Trim
+	slabs     []*Packet // every packet, by index
+	unbacked  []int     // slabs without memory, by the index of their first packet
+	nUnbacked int       // packets of these
+	failed    error     // Memory's error: there will be no more slabs
 
 	_       [64]byte
 	remote  atomic.Pointer[Packet] // released since local took them over
@@ -73,10 +78,11 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 		cfg.BufferSize, cfg.Headroom = 0, 0
 		cfg.Memory = func(int) ([]byte, error) { return nil, nil }
 	}
-	if cfg.Memory == nil {
+	heap := cfg.Memory == nil
+	if heap {
 		cfg.Memory = func(size int) ([]byte, error) { return make([]byte, size), nil }
 	}
-	return &Pool{cfg: cfg}, nil
+	return &Pool{cfg: cfg, heap: heap}, nil
 }
 
 // Room is the number of bytes that one buffer takes behind the headroom.
@@ -85,7 +91,7 @@ func (l *Pool) Room() int { return l.cfg.BufferSize - l.cfg.Headroom }
 // Get returns an empty packet of one part, or nil when all are in use.
 func (l *Pool) Get() *Packet {
 	l.mu.Lock()
-	if l.local == nil || l.nLocal < l.cfg.LowWater && (len(l.slabs) == l.cfg.Max || l.failed != nil) {
+	if l.local == nil || l.nLocal < l.cfg.LowWater && l.grown() {
 		l.refill()
 	}
 	p := l.local
@@ -95,6 +101,7 @@ func (l *Pool) Get() *Packet {
 	}
 	l.local = p.link
 	l.nLocal--
+	l.idle = min(l.idle, l.nLocal)
 	l.mu.Unlock()
 	p.link = nil
 	p.off = int32(l.cfg.Headroom)
@@ -109,7 +116,7 @@ func (l *Pool) GetBatch(pkts []*Packet) int {
 	n := 0
 	l.mu.Lock()
 	for ; n < len(pkts); n++ {
-		if l.local == nil || l.nLocal < l.cfg.LowWater && (len(l.slabs) == l.cfg.Max || l.failed != nil) {
+		if l.local == nil || l.nLocal < l.cfg.LowWater && l.grown() {
 			l.refill()
 		}
 		p := l.local
@@ -123,30 +130,56 @@ func (l *Pool) GetBatch(pkts []*Packet) int {
 		p.n = 0
 		p.Meta = Meta{}
 		pkts[n] = p
+		l.idle = min(l.idle, l.nLocal)
 	}
 	l.mu.Unlock()
 	return n
 }
 
 // GetChain returns an empty frame with room for size bytes in as many parts as
-// that takes, or nil.
+// that takes, or nil if there are not so many: it takes all or none, so that two
+// who want chains never hold each what the other waits for.
 func (l *Pool) GetChain(size int) *Packet {
-	first := l.Get()
-	if first == nil {
+	room := max(1, l.Room())
+	parts := max(1, (size+room-1)/room)
+	l.mu.Lock()
+	if l.nLocal < parts && !l.gather(parts) {
+		l.mu.Unlock()
 		return nil
 	}
+	first := l.local
 	last := first
-	for size -= l.Room(); size > 0; size -= l.Room() {
-		p := l.Get()
-		if p == nil {
-			first.Release()
-			l.starved.Store(true) // those were not enough
-			return nil
-		}
-		last.next = p
+	for p, left := first, parts; ; p = last.next {
 		last = p
+		p.next, p.link = p.link, nil
+		p.off = int32(l.cfg.Headroom)
+		p.n = 0
+		p.Meta = Meta{}
+		if left--; left == 0 {
+			break
+		}
 	}
+	l.local, last.next = last.next, nil
+	l.nLocal -= parts
+	l.idle = min(l.idle, l.nLocal)
+	l.mu.Unlock()
 	return first
+}
+
+// gather makes n packets local, and reports whether there are so many. Called with
+// mu held.
+func (l *Pool) gather(n int) bool {
+	l.refill()
+	for l.nLocal < n {
+		before := l.nLocal
+		if l.grow(); l.nLocal == before {
+			// Once more, as in refill.
+			l.starved.Store(true)
+			l.takeOver()
+			break
+		}
+	}
+	return l.nLocal >= n
 }
 
 // refill takes over the remote list, or else a new slab. Called with mu held.
@@ -158,9 +191,14 @@ func (l *Pool) refill() {
 			l.takeOver()
 		}
 	}
-	if low := l.nLocal < l.cfg.LowWater && (len(l.slabs) == l.cfg.Max || l.failed != nil); low != l.low.Load() {
+	if low := l.nLocal < l.cfg.LowWater && l.grown(); low != l.low.Load() {
 		l.low.Store(low)
 	}
+}
+
+// grown reports whether there is no more memory to be had. Called with mu held.
+func (l *Pool) grown() bool {
+	return len(l.slabs) == l.cfg.Max && l.nUnbacked == 0 || l.failed != nil
 }
 
 // takeOver makes the remote list local, and reports whether it was of any use.
@@ -183,6 +221,10 @@ func (l *Pool) takeOver() bool {
 
 // grow adds a slab, if the pool may. Called with mu held.
 func (l *Pool) grow() {
+	if l.nUnbacked > 0 {
+		l.back()
+		return
+	}
 	n := min(l.cfg.Slab, l.cfg.Max-len(l.slabs))
 	if n <= 0 || l.failed != nil {
 		return
@@ -260,7 +302,7 @@ func (l *Pool) Low() bool { return l.low.Load() }
 func (l *Pool) InUse() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := len(l.slabs) - l.nLocal
+	n := len(l.slabs) - l.nLocal - l.nUnbacked
 	// Packets join the list at its head only, and leave it under mu.
 	for p := l.remote.Load(); p != nil; p = p.link {
 		n--

@@ -99,3 +99,65 @@ func TestNoShortageIsForgotten(t *testing.T) {
 	releasers.Wait()
 	require.Zero(t, l.InUse())
 }
+
+// A chain takes all that it needs or nothing, so that many who want several buffers
+// each, of few, go on.
+func TestChainsShareFewBuffers(t *testing.T) {
+	var workers sync.WaitGroup
+	wake := make([]chan struct{}, 3)
+	for i := range wake {
+		wake[i] = make(chan struct{}, 1)
+	}
+	l := newPool(t, PoolConfig{BufferSize: 100, Headroom: 20, Max: 4, Slab: 4, Freed: func() {
+		for _, c := range wake {
+			select {
+			case c <- struct{}{}:
+			default:
+			}
+		}
+	}})
+	for i := range wake {
+		workers.Go(func() {
+			for n := range 5000 {
+				size := 80 * (1 + (n+i)%4)
+				p := l.GetChain(size)
+				for ; p == nil; p = l.GetChain(size) {
+					if l.Starved() { // else a buffer has come back since
+						select {
+						case <-wake[i]:
+						case <-time.After(20 * time.Second):
+							t.Error("asleep for good")
+							return
+						}
+					}
+				}
+				p.Release()
+			}
+		})
+	}
+	workers.Wait()
+	require.Zero(t, l.InUse())
+}
+
+// A chain that cannot be had leaves the buffers that there are to others, and wakes
+// nobody for them.
+func TestChainThatFellShortTookNothing(t *testing.T) {
+	freed := 0
+	l := newPool(t, PoolConfig{BufferSize: 100, Headroom: 20, Max: 4, Slab: 1, Freed: func() { freed++ }})
+	a := l.Get()
+	require.Nil(t, l.GetChain(4*80))
+	require.Zero(t, freed, "nothing was given back")
+	require.Equal(t, 1, l.InUse())
+	b := l.GetChain(3 * 80)
+	require.NotNil(t, b)
+	require.Equal(t, 4, l.InUse())
+	for p := b; p != nil; p = p.Next() {
+		require.Equal(t, 20, p.Headroom())
+		require.Nil(t, p.Link())
+		p.Extend(10)
+	}
+	b.Release()
+	require.Equal(t, 1, freed)
+	a.Release()
+	require.Zero(t, l.InUse())
+}

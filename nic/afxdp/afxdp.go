@@ -10,8 +10,9 @@
 // Program, sockets and memory go with the process, however it ends.
 //
 // Read config.go and report.go first, then bpf/steer.c, then device_linux.go,
-// queue_linux.go and ring_linux.go; probe_linux.go finds out what an interface
-// can do.
+// queue_linux.go (sleep and wake), receive_linux.go, transmit_linux.go and
+// ring_linux.go; super_linux.go sends what is larger than the MTU, and
+// probe_linux.go finds out what an interface can do.
 package afxdp
 
 import "errors"

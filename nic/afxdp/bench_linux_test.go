@@ -50,7 +50,7 @@ func BenchmarkReceive(b *testing.B) {
 	dev, err := Open(Config{Interface: ours, NetNS: l.nearNS})
 	require.NoError(b, err)
 	defer dev.Close()
-	require.NoError(b, dev.Filter().SetAddresses([]Address{{ourIP, true}}))
+	require.NoError(b, dev.Filter().SetAddresses([]Address{{ourIP, Exclusive}}))
 	raw := l.raw()
 	frame := l.udp(ourIP.As4(), 7, make([]byte, 18))
 	var stop atomic.Bool
@@ -92,7 +92,7 @@ func BenchmarkBetweenTwo(b *testing.B) {
 	to, err := Open(Config{Interface: ours, NetNS: l.nearNS})
 	require.NoError(b, err)
 	defer to.Close()
-	require.NoError(b, to.Filter().SetAddresses([]Address{{ourIP, true}}))
+	require.NoError(b, to.Filter().SetAddresses([]Address{{ourIP, Exclusive}}))
 	frame := l.udp(ourIP.As4(), 7, make([]byte, 18))
 	var stop atomic.Bool
 	done := make(chan struct{})
@@ -142,7 +142,7 @@ func BenchmarkWake(b *testing.B) {
 	dev, err := Open(Config{Interface: ours, NetNS: l.nearNS})
 	require.NoError(b, err)
 	defer dev.Close()
-	require.NoError(b, dev.Filter().SetAddresses([]Address{{ourIP, true}}))
+	require.NoError(b, dev.Filter().SetAddresses([]Address{{ourIP, Exclusive}}))
 	raw := l.raw()
 	frame := l.udp(ourIP.As4(), 7, make([]byte, 18))
 	q := dev.queues[0]

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fastnet-go/fastnet/nic/internal/fdbased"
 )
 
 // Values of Report.
@@ -38,6 +40,11 @@ func (d *Device) try(f *face, p plan) error {
 		}
 	}
 	d.txChecksum = d.metadata
+	d.largest = d.umem.tx.Room() * d.parts
+	d.segments, d.noSegments = false, nil
+	if d.txChecksum && p.flags&unix.XDP_COPY != 0 {
+		d.addSuperSenders(int(f.Index))
+	}
 	for i, q := range d.queues {
 		q.out = d.queues[i%min(len(d.queues), max(1, f.tx))]
 		if err := d.objects.Sockets.Put(uint32(i), uint32(q.fd)); err != nil {
@@ -48,6 +55,20 @@ func (d *Device) try(f *face, p plan) error {
 	var err error
 	d.attached, err = attach(d.objects, int(f.Index), f.name, p.generic)
 	return err
+}
+
+// addSuperSenders makes the device take super-segments, if it can.
+func (d *Device) addSuperSenders(index int) {
+	for _, q := range d.queues {
+		if q.supers, d.noSegments = newSuperSender(q, index); d.noSegments != nil {
+			for _, q := range d.queues {
+				_ = q.supers.close()
+				q.supers = nil
+			}
+			return
+		}
+	}
+	d.segments, d.largest = true, max(d.largest, fdbased.MaxFrame)
 }
 
 // bind opens the socket of queue i.
@@ -82,5 +103,5 @@ func (d *Device) bind(f *face, p plan, i int) error {
 	q.recv.mu.Lock()
 	q.refill()
 	q.recv.mu.Unlock()
-	return s.bind(f.name, int(f.Index), i, p.flags|unix.XDP_USE_NEED_WAKEUP, d.queues[0].socket)
+	return s.bind(f, i, p.flags|unix.XDP_USE_NEED_WAKEUP, d.queues[0].socket)
 }

@@ -46,6 +46,14 @@ type Config struct {
 	// NoOffload makes the stack compute all checksums in software.
 	NoOffload bool
 
+	// PartialChecksums says that the interface hands over frames of local
+	// senders whose checksums nobody has completed, and does not tell: as
+	// xen-netfront does, and other interfaces of virtual machines whose peer is
+	// a program on the same host. A checksum that is that of the pseudo-header
+	// alone is taken for right then (nic.RxBarePartial). Drivers that are known
+	// to do so need not be told.
+	PartialChecksums bool
+
 	// HugePages puts the buffers into pages of 2 MiB, if the system has free
 	// ones (sysctl vm.nr_hugepages).
 	HugePages bool

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fastnet-go/fastnet/nic"
+	"github.com/fastnet-go/fastnet/nic/internal/fdbased"
 	"github.com/fastnet-go/fastnet/nic/internal/link"
 )
 
@@ -39,8 +40,11 @@ type Device struct {
 	mtu      atomic.Int32
 
 	parts      int  // of a frame, at the most
+	largest    int  // bytes of a frame to be sent, at the most
 	metadata   bool // the memory has room for it in front of each packet
 	txChecksum bool
+	segments   bool  // super-segments may be sent
+	noSegments error // why not, if that was tried
 	busyPoll   bool
 
 	done chan struct{} // closed by Close
@@ -105,7 +109,11 @@ func open(cfg Config) (_ *Device, err error) {
 	if d.txChecksum {
 		d.info.Offloads |= nic.TxChecksum
 	}
-	if face.barePartial(d.report.Attach.Value) {
+	if d.segments {
+		d.info.Offloads |= nic.TSO4 | nic.TSO6
+		d.info.MaxSend = fdbased.MaxFrame
+	}
+	if face.barePartial(&cfg, d.report.Attach.Value) {
 		d.info.Offloads |= nic.RxBarePartial
 	}
 	d.changed(face.State)

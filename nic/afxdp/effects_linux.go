@@ -74,7 +74,7 @@ func (f *face) effects(cfg *Config, r *Report) (list []string) {
 		}
 	}
 	if f.lro {
-		add("large receive offload (LRO) is on, and is turned off, or the driver refuses the program: ethtool -K %s lro off", f.name)
+		add("large receive offload (LRO) is on, and is turned off as long as the program is attached, or the driver refuses the program: ethtool -K %s lro off", f.name)
 	}
 	if f.rxVLAN && f.driver != "veth" {
 		add("the driver takes VLAN tags off before the program sees a packet: that of a VLAN child looks like one without a tag (ethtool -K %s rxvlan off)", f.name)

@@ -247,7 +247,10 @@ func (f *face) ethtool(fd int, data unsafe.Pointer) error {
 // barePartial reports whether frames may arrive with partial checksums that
 // nothing announces: from local senders, through interfaces that are no
 // hardware.
-func (f *face) barePartial(attached string) bool {
+func (f *face) barePartial(cfg *Config, attached string) bool {
+	if cfg.PartialChecksums {
+		return true
+	}
 	switch f.driver {
 	case "veth", "netkit", "tun", "macvlan", "macvtap", "ipvlan", "bridge", "dummy", "bonding", "team":
 		return true

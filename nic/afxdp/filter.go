@@ -5,13 +5,23 @@ import "net/netip"
 // Address is a local address that packets are taken for.
 type Address struct {
 	Addr netip.Addr
-	// Exclusive: every packet for the address is ours, with ARP requests for
-	// it, ARP replies to it and neighbour solicitations for it. Otherwise the
-	// kernel has the address too, and ours are only the ports, the flows, the
-	// ICMP errors that quote one of them, and the later fragments of what was
-	// taken.
-	Exclusive bool
+	Mode Mode
 }
+
+// Mode is how much is taken for an address.
+type Mode uint8
+
+const (
+	// Shared: the kernel has the address too, and ours are only the ports, the
+	// flows, the ICMP errors that quote one of them, and the later fragments of
+	// what was taken.
+	Shared Mode = iota
+	// Exclusive: every packet for the address is ours, with ARP requests for
+	// it, ARP replies to it and neighbour solicitations for it.
+	Exclusive
+	// FlowsOnly is Shared without the ports.
+	FlowsOnly
+)
 
 // Port is a local port that is listened on.
 type Port struct {

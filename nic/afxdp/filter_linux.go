@@ -24,16 +24,14 @@ type Filter struct {
 
 	mu        sync.RWMutex // held for reading while only the maps are used
 	closed    bool
-	addresses map[netip.Addr]bool // exclusive
+	addresses map[netip.Addr]Mode
 	ports     map[Port]struct{}
 	excepted  map[steerFlowKey]struct{}
 	final     FilterCounters // when it was closed
 }
 
-// Values of the maps, and indices of the counters, as in bpf/steer.c.
+// Values of the maps (those of addresses are Mode's), and indices of the counters, as in bpf/steer.c.
 const (
-	addressShared, addressExclusive = uint8(0), uint8(1)
-
 	portAny4, portAny6, portBound4, portBound6 = uint8(1), uint8(2), uint8(4), uint8(8)
 
 	flowOurs, flowKernels = uint8(1), uint8(2)
@@ -55,7 +53,7 @@ const (
 const protoTCP, protoUDP = 6, 17
 
 func newFilter(objects *steerObjects) *Filter {
-	return &Filter{objects: objects, addresses: make(map[netip.Addr]bool), ports: make(map[Port]struct{}), excepted: make(map[steerFlowKey]struct{})}
+	return &Filter{objects: objects, addresses: make(map[netip.Addr]Mode), ports: make(map[Port]struct{}), excepted: make(map[steerFlowKey]struct{})}
 }
 
 // words is an address as the keys have it: in network byte order, IPv4 in the
@@ -86,43 +84,56 @@ func addressKey(a netip.Addr) *steerAddressKey {
 // plain is a as the program knows addresses: it has no zones.
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
-// SetAddresses sets the local addresses. An address that was there before and
-// still is keeps being served throughout. After an error the set is a mixture
-// of the old and the new.
-func (f *Filter) SetAddresses(list []Address) error {
-	want := make(map[netip.Addr]bool, len(list))
-	for _, a := range list {
-		addr := plain(a.Addr)
-		if !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() {
-			return fmt.Errorf("afxdp: %v is no address of an interface", a.Addr)
-		}
-		want[addr] = want[addr] || a.Exclusive
-	}
+// change makes a change of the maps, unless the filter is closed.
+func (f *Filter) change(do func() error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return nic.ErrClosed
 	}
-	for addr := range f.addresses {
-		if _, keep := want[addr]; !keep {
-			if err := remove(f.objects.Addresses, addressKey(addr)); err != nil {
-				return fmt.Errorf("afxdp: removing the address %v: %w", addr, err)
-			}
-			delete(f.addresses, addr)
+	return do()
+}
+
+// SetAddresses sets the local addresses. An address that was there before and
+// still is keeps being served throughout; of one that is in the list twice the
+// Exclusive entry counts, or the first one. After an error the set is a mixture of
+// the old and the new.
+func (f *Filter) SetAddresses(list []Address) error {
+	want := make(map[netip.Addr]Mode, len(list))
+	for _, a := range list {
+		addr := plain(a.Addr)
+		if !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() {
+			return fmt.Errorf("afxdp: %v is no address of an interface", a.Addr)
+		}
+		if a.Mode > FlowsOnly {
+			return fmt.Errorf("afxdp: there is no mode %d for the address %v", a.Mode, addr)
+		}
+		if _, twice := want[addr]; !twice || a.Mode == Exclusive {
+			want[addr] = a.Mode
 		}
 	}
-	for addr, exclusive := range want {
-		if now, there := f.addresses[addr]; there && now == exclusive {
-			continue
+	err := f.change(func() error {
+		for addr := range f.addresses {
+			if _, keep := want[addr]; !keep {
+				if err := remove(f.objects.Addresses, addressKey(addr)); err != nil {
+					return fmt.Errorf("removing %v: %w", addr, err)
+				}
+				delete(f.addresses, addr)
+			}
 		}
-		mode := addressShared
-		if exclusive {
-			mode = addressExclusive
+		for addr, mode := range want {
+			if now, there := f.addresses[addr]; there && now == mode {
+				continue
+			}
+			if err := f.objects.Addresses.Put(addressKey(addr), uint8(mode)); err != nil {
+				return fmt.Errorf("adding %v: %w", addr, full(err, f.objects.Addresses, "addresses"))
+			}
+			f.addresses[addr] = mode
 		}
-		if err := f.objects.Addresses.Put(addressKey(addr), mode); err != nil {
-			return fmt.Errorf("afxdp: adding the address %v: %w", addr, full(err, f.objects.Addresses, "addresses"))
-		}
-		f.addresses[addr] = exclusive
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("afxdp: the addresses: %w", err)
 	}
 	return nil
 }
@@ -133,26 +144,27 @@ func (f *Filter) AddPort(p Port) error {
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return nic.ErrClosed
-	}
-	if _, there := f.ports[p]; there {
-		return nil
-	}
-	if bound(p) {
-		if err := f.objects.BoundPorts.Put(boundKey(p), uint8(1)); err != nil {
-			return fmt.Errorf("afxdp: adding port %d: %w", p.Port, full(err, f.objects.BoundPorts, "ports"))
+	err = f.change(func() error {
+		if _, there := f.ports[p]; there {
+			return nil
 		}
-	}
-	f.ports[p] = struct{}{}
-	if err := f.putBits(p); err != nil {
-		delete(f.ports, p)
 		if bound(p) {
-			_ = remove(f.objects.BoundPorts, boundKey(p))
+			if err := f.objects.BoundPorts.Put(boundKey(p), uint8(1)); err != nil {
+				return full(err, f.objects.BoundPorts, "ports")
+			}
 		}
-		return fmt.Errorf("afxdp: adding port %d: %w", p.Port, full(err, f.objects.PortBits, "ports"))
+		f.ports[p] = struct{}{}
+		if err := f.putBits(p); err != nil {
+			delete(f.ports, p)
+			if bound(p) {
+				_ = remove(f.objects.BoundPorts, boundKey(p))
+			}
+			return full(err, f.objects.PortBits, "ports")
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("afxdp: adding port %d: %w", p.Port, err)
 	}
 	return nil
 }
@@ -164,19 +176,17 @@ func (f *Filter) RemovePort(p Port) error {
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return nic.ErrClosed
-	}
-	if _, there := f.ports[p]; !there {
-		return nil
-	}
-	delete(f.ports, p)
-	err = f.putBits(p)
-	if bound(p) {
-		err = errors.Join(err, remove(f.objects.BoundPorts, boundKey(p)))
-	}
+	err = f.change(func() error {
+		if _, there := f.ports[p]; !there {
+			return nil
+		}
+		delete(f.ports, p)
+		err := f.putBits(p)
+		if bound(p) {
+			err = errors.Join(err, remove(f.objects.BoundPorts, boundKey(p)))
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("afxdp: removing port %d: %w", p.Port, err)
 	}
@@ -255,20 +265,21 @@ func (f *Filter) ExceptFlow(w Flow) error {
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return nic.ErrClosed
-	}
-	f.excepted[*key] = struct{}{}
-	// The number first: without it the program takes every flow for ours.
-	err = f.putExceptions()
-	if err == nil {
-		err = f.objects.Flows.Put(key, flowKernels)
-	}
+	err = f.change(func() error {
+		f.excepted[*key] = struct{}{}
+		// The number first: without it the program takes every flow for ours.
+		err := f.putExceptions()
+		if err == nil {
+			err = f.objects.Flows.Put(key, flowKernels)
+		}
+		if err != nil {
+			delete(f.excepted, *key)
+			return errors.Join(full(err, f.objects.Flows, "flows"), f.putExceptions())
+		}
+		return nil
+	})
 	if err != nil {
-		delete(f.excepted, *key)
-		return errors.Join(fmt.Errorf("afxdp: excepting the flow from %v to %v: %w", w.Remote, w.Local, full(err, f.objects.Flows, "flows")), f.putExceptions())
+		return fmt.Errorf("afxdp: excepting the flow from %v to %v: %w", w.Remote, w.Local, err)
 	}
 	return nil
 }
@@ -285,17 +296,18 @@ func (f *Filter) RemoveFlow(w Flow) error {
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return nic.ErrClosed
-	}
-	if err := remove(f.objects.Flows, key); err != nil {
+	err = f.change(func() error {
+		if err := remove(f.objects.Flows, key); err != nil {
+			return err
+		}
+		if _, ok := f.excepted[*key]; ok {
+			delete(f.excepted, *key)
+			return f.putExceptions()
+		}
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("afxdp: removing the flow from %v to %v: %w", w.Remote, w.Local, err)
-	}
-	if _, ok := f.excepted[*key]; ok {
-		delete(f.excepted, *key)
-		return f.putExceptions()
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func TestAddressesThatStayAreServedThroughout(t *testing.T) {
 		defer close(done)
 		for i := range 500 {
 			other := netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i%100)})
-			if err := s.filter.SetAddresses([]Address{{other, i%2 == 0}, {shared4, false}}); err != nil {
+			if err := s.filter.SetAddresses([]Address{{other, Mode(i % 3)}, {shared4, Shared}}); err != nil {
 				done <- err
 			}
 		}
@@ -90,22 +90,28 @@ func TestAddressesThatStayAreServedThroughout(t *testing.T) {
 		}
 	}
 	require.EqualValues(t, xdpPass, s.run(to4(exclusive4, 443)), "no address any more")
-	require.NoError(t, s.filter.SetAddresses([]Address{{exclusive4, false}, {exclusive4, true}}))
+	require.NoError(t, s.filter.SetAddresses([]Address{{exclusive4, Shared}, {exclusive4, Exclusive}}))
 	require.EqualValues(t, xdpToSocket, s.run(to4(exclusive4, 22)))
-	require.NoError(t, s.filter.SetAddresses([]Address{{exclusive4, false}}))
+	require.NoError(t, s.filter.SetAddresses([]Address{{exclusive4, Shared}}))
 	require.EqualValues(t, xdpPass, s.run(to4(exclusive4, 22)), "shared from now on")
+	require.NoError(t, s.filter.SetAddresses([]Address{{shared4, FlowsOnly}}))
+	require.EqualValues(t, xdpPass, s.run(to4(shared4, 443)), "of flows alone")
+	require.EqualValues(t, xdpToSocket, s.run(ip4{src: remote4, dst: shared4, protocol: 6}.frame(transport(22, 30000))))
+	require.NoError(t, s.filter.SetAddresses([]Address{{shared4, Shared}}))
+	require.EqualValues(t, xdpToSocket, s.run(to4(shared4, 443)), "shared again")
 	require.NoError(t, s.filter.SetAddresses(nil))
 	require.EqualValues(t, xdpPass, s.run(to4(exclusive4, 443)))
 	link := addr("fe80::1%eth0")
-	require.NoError(t, s.filter.SetAddresses([]Address{{link, false}}))
+	require.NoError(t, s.filter.SetAddresses([]Address{{link, Shared}}))
 	require.EqualValues(t, xdpToSocket, s.run(to6(link.WithZone(""), 443)), "zones are not part of a packet")
 }
 
 func TestFilterRefusesWhatMakesNoSense(t *testing.T) {
 	s := newSteering(t, false)
 	for _, a := range []netip.Addr{{}, netip.IPv4Unspecified(), addr("ff02::1"), addr("224.0.0.1")} {
-		require.ErrorContains(t, s.filter.SetAddresses([]Address{{a, false}}), "is no address of an interface")
+		require.ErrorContains(t, s.filter.SetAddresses([]Address{{a, Shared}}), "is no address of an interface")
 	}
+	require.ErrorContains(t, s.filter.SetAddresses([]Address{{shared4, 3}}), "there is no mode 3")
 	require.ErrorContains(t, s.filter.AddPort(Port{1, shared4, 80}), "protocol 1 has no ports")
 	require.ErrorContains(t, s.filter.RemovePort(Port{1, shared4, 80}), "protocol 1 has no ports")
 	require.ErrorContains(t, s.filter.AddFlow(Flow{6, netip.AddrPortFrom(shared4, 1), netip.AddrPortFrom(shared6, 1)}), "two addresses of one family")

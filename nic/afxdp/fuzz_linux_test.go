@@ -26,15 +26,22 @@ func verdict(frame []byte) (ours, known bool) {
 	var src, dst netip.Addr
 	var protocol uint8
 	var payload []byte
-	switch e.Type() {
+	kind, inside := e.Type(), e.Payload()
+	if kind == header.TypeVLAN {
+		if len(inside) < 4 || binary.BigEndian.Uint16(inside)&0xfff != 0 {
+			return false, true
+		}
+		kind, inside = binary.BigEndian.Uint16(inside[2:]), inside[4:]
+	}
+	switch kind {
 	case header.TypeIPv4:
-		ip, rest, err := header.ParseIPv4(e.Payload())
+		ip, rest, err := header.ParseIPv4(inside)
 		if err != nil || ip.IsFragment() {
 			return false, false
 		}
 		src, dst, protocol, payload = ip.SrcAddr(), ip.DstAddr(), ip.Protocol(), rest
 	case header.TypeIPv6:
-		ip, rest, err := header.ParseIPv6(e.Payload())
+		ip, rest, err := header.ParseIPv6(inside)
 		if err != nil {
 			return false, false
 		}
@@ -46,11 +53,13 @@ func verdict(frame []byte) (ours, known bool) {
 	case header.TypeARP:
 		return false, false
 	default:
-		return false, true // VLAN tags among them
+		return false, true
 	}
 	switch {
 	case dst == exclusive4 || dst == exclusive6:
 		return true, true
+	case dst == flows4 || dst == flows6:
+		return false, protocol != header.ProtoTCP && protocol != header.ProtoICMP && protocol != header.ProtoICMPv6
 	case !slices.Contains([]netip.Addr{shared4, single4, shared6, single6}, dst):
 		return false, protocol != header.ProtoICMPv6 // a solicitation may be for one of ours
 	case protocol != header.ProtoTCP && protocol != header.ProtoUDP:
@@ -97,6 +106,7 @@ func frames() [][]byte {
 		ip4{src: remote4, dst: shared4, protocol: 6, options: 40}.frame(transport(1, 443)),
 		error4(3, shared4, sent4(shared4, 443, 9)), error6(2, shared6, sent6(shared6, 443, 9)),
 		arpFrame(broadcast, 1, remote4, exclusive4), solicit(exclusive6), vlan(to4(shared4, 443), 0x8100),
+		priority(to4(shared4, 443)), priority(ext6(shared6, 443, 0, 60)), to4(flows4, 443),
 	}
 }
 

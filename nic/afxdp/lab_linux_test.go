@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/fastnet-go/fastnet/internal/nictest"
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/internal/link"
 )
@@ -166,39 +167,18 @@ func (l *lab) open(cfg Config) *host {
 // exclusive makes the program take everything for ourIP and ourIP6.
 func (h *host) exclusive() {
 	h.t.Helper()
-	require.NoError(h.t, h.dev.Filter().SetAddresses([]Address{{ourIP, true}, {ourIP6, true}}))
+	require.NoError(h.t, h.dev.Filter().SetAddresses([]Address{{ourIP, Exclusive}, {ourIP6, Exclusive}}))
 }
 
 // await receives until a frame satisfies match, sleeping whenever the device
 // lets it. The caller releases the frame.
 func (h *host) await(what string, match func(p *nic.Packet) bool) *nic.Packet {
 	h.t.Helper()
-	timeout := time.After(patience)
-	var one [1]*nic.Packet
-	for {
-		got := false
-		for _, q := range h.dev.queues {
-			for q.Recv(one[:]) == 1 {
-				got = true
-				if match(one[0]) {
-					return one[0]
-				}
-				one[0].Release()
-			}
-		}
-		asleep := true
-		for _, q := range h.dev.queues {
-			asleep = q.Arm() && asleep
-		}
-		if got || !asleep {
-			continue
-		}
-		select {
-		case <-h.woken:
-		case <-timeout:
-			h.t.Fatalf("waited in vain for %s; stats %+v; filter %+v", what, nic.DeviceStats(h.dev), h.dev.Filter().Counters())
-		}
+	p := nictest.AwaitFrame(h.dev.Queues(), h.woken, patience, match)
+	if p == nil {
+		h.t.Fatalf("waited in vain for %s; stats %+v; filter %+v", what, nic.DeviceStats(h.dev), h.dev.Filter().Counters())
 	}
+	return p
 }
 
 // send sends one frame on queue i.

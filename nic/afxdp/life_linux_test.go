@@ -144,7 +144,7 @@ func TestMain(m *testing.M) {
 	if ns := os.Getenv("AFXDP_TEST_NETNS"); ns != "" {
 		dev, err := Open(Config{Interface: ours, NetNS: ns})
 		if err == nil {
-			err = dev.Filter().SetAddresses([]Address{{ourIP, true}})
+			err = dev.Filter().SetAddresses([]Address{{ourIP, Exclusive}})
 		}
 		if err != nil {
 			os.Stdout.WriteString(err.Error() + "\n")
@@ -258,7 +258,7 @@ func TestThreeCapabilitiesAreEnough(t *testing.T) {
 			return err
 		}
 		t.Log(dev.Report().Memory)
-		require.NoError(t, dev.Filter().SetAddresses([]Address{{ourIP, true}}))
+		require.NoError(t, dev.Filter().SetAddresses([]Address{{ourIP, Exclusive}}))
 		return dev.Close()
 	})
 }

@@ -27,3 +27,18 @@ func TestProgramIsNotHandedOnToPorts(t *testing.T) {
 		}
 	}
 }
+
+// Partial checksums are expected where local senders leave them, or where one is
+// told of them.
+func TestWhoDeliversPartialChecksums(t *testing.T) {
+	for _, c := range []struct {
+		driver, attached string
+		told, want       bool
+	}{
+		{"veth", native, false, true}, {"tun", generic, false, true}, {"virtio_net", generic, false, true}, {"virtio_net", native, false, false},
+		{"ixgbe", generic, false, false}, {"vif", native, false, false}, {"vif", native, true, true},
+	} {
+		f := face{driver: c.driver}
+		require.Equal(t, c.want, f.barePartial(&Config{PartialChecksums: c.told}, c.attached), c)
+	}
+}

@@ -63,6 +63,10 @@ func (f *face) report(cfg *Config) Report {
 	default:
 		r.TxChecksum = Choice{byKernel, "from Linux 6.8 on, in copy mode"}
 	}
+	r.Segments = Choice{bySoftware, ""}
+	if r.TxChecksum.Value == byKernel {
+		r.Segments = r.TxChecksum
+	}
 	r.Effects = f.effects(cfg, &r)
 	return r
 }
@@ -188,10 +192,10 @@ func (f *face) queuesFree(cfg *Config) error {
 		if err := s.makeRings(minRing); err != nil {
 			return err
 		}
-		err = s.bind(f.name, int(f.Index), i, unix.XDP_COPY|unix.XDP_USE_SG, all[0])
+		err = s.bind(f, i, unix.XDP_COPY|unix.XDP_USE_SG, all[0])
 		if i == 0 {
 			if f.multi = err == nil; errors.Is(err, unix.EINVAL) {
-				err = s.bind(f.name, int(f.Index), i, unix.XDP_COPY, s)
+				err = s.bind(f, i, unix.XDP_COPY, s)
 			}
 		}
 		if err != nil {
@@ -248,6 +252,14 @@ func (d *Device) reported(f *face, p plan, tried []failure) {
 		r.TxChecksum = Choice{byDevice, ""}
 	default:
 		r.TxChecksum = Choice{byKernel, "in copy mode, if the driver does not"}
+	}
+	switch {
+	case d.segments:
+		r.Segments = Choice{byKernel, "in copy mode, by a packet socket, if the driver does not"}
+	case d.noSegments != nil:
+		r.Segments = Choice{bySoftware, d.noSegments.Error()}
+	default:
+		r.Segments = Choice{bySoftware, ""}
 	}
 	r.Effects = f.effects(&d.cfg, r)
 }

@@ -58,7 +58,8 @@ type queue struct {
 		prod   uint32 // of tx
 		cons   uint32 // of comp
 	}
-	kick func(fd uintptr)
+	kick   func(fd uintptr)
+	supers *superSender // nil: the device takes no super-segments
 
 	wake     func()
 	armed    atomic.Bool
@@ -92,406 +93,12 @@ func newQueue(d *Device, index int, s *socket) (*queue, error) {
 	return q, nil
 }
 
-// Recv implements nic.Queue.
-func (q *queue) Recv(pkts []*nic.Packet) int {
-	r := &q.recv
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return 0
-	}
-	if q.comp.used() > 0 {
-		q.reap()
-	}
-	if q.again.Load() {
-		q.Kick()
-	}
-	if q.dev.busyPoll && q.rx.used() == 0 {
-		q.calls.Add(1)
-		_ = q.raw.Control(r.poll)
-	}
-	n, bytes := 0, 0
-	avail := atomic.LoadUint32(q.rx.prod) - r.cons
-	for ; avail > 0 && n < len(pkts); avail-- {
-		if p := q.take(q.rx.descriptor(r.cons)); p != nil {
-			pkts[n] = p
-			n++
-			bytes += p.FrameLen()
-		}
-		r.cons++
-	}
-	atomic.StoreUint32(q.rx.cons, r.cons)
-	if n > 0 {
-		q.rxPackets.Add(uint64(n))
-		q.rxBytes.Add(uint64(bytes))
-		// Many without a sleep: no need to be told of each.
-		if r.bursts++; r.bursts >= deafAt && !q.armed.Load() {
-			q.bell.deafen()
-		}
-	}
-	q.refill()
-	return n
-}
-
-// take makes a packet of a descriptor, nil if it is none yet. recv.mu is held.
-func (q *queue) take(d *unix.XDPDesc) *nic.Packet {
-	r, u := &q.recv, q.dev.umem
-	n := d.Addr >> u.shift
-	var p *nic.Packet
-	if n < uint64(len(u.posted)) && u.posted[n] {
-		u.posted[n] = false
-		p = u.packets[n]
-		if !p.SetRange(int(d.Addr)&(u.frame-1), int(d.Len)) {
-			p.Release()
-			p = nil
-		}
-	}
-	more := d.Options&optionContinued != 0
-	if !more && r.head == nil && !r.bad && p != nil { // nearly always
-		p.Queue = uint16(q.index)
-		return p
-	}
-	switch {
-	case p == nil:
-		r.bad = true
-	case r.head == nil:
-		r.head, r.last = p, p
-	default:
-		r.last.Append(p)
-		r.last = p
-	}
-	if more {
-		return nil
-	}
-	head, bad := r.head, r.bad
-	r.head, r.last, r.bad = nil, nil, false
-	if bad {
-		head.Release()
-		q.rxDropped.Add(1)
-		return nil
-	}
-	head.Queue = uint16(q.index)
-	return head
-}
-
-// refill gives the kernel buffers for what is to come. recv.mu is held.
-func (q *queue) refill() {
-	r, u := &q.recv, q.dev.umem
-	room := int(r.target) - int(r.fill-atomic.LoadUint32(q.fill.cons))
-	if room >= min(refillBatch, int(r.target)/2) || q.starved.Load() {
-		starved := false
-		for room > 0 && !starved {
-			want := min(room, refillBatch)
-			n := u.rx.GetBatch(r.fresh[:want])
-			for i, p := range r.fresh[:n] {
-				u.posted[p.Index()] = true
-				*q.fill.addr(r.fill) = uint64(p.Index()) << u.shift
-				r.fill++
-				r.fresh[i] = nil
-			}
-			starved = n < want
-			room -= n
-		}
-		atomic.StoreUint32(q.fill.prod, r.fill)
-		if starved != q.starved.Load() {
-			q.starved.Store(starved)
-		}
-	}
-	if q.fill.wantsWakeup() {
-		q.calls.Add(1)
-		_ = q.raw.Control(r.poll)
-	}
-}
-
-// pollDevice makes the driver look at its rings.
-func (q *queue) pollDevice(fd uintptr) {
-	_, _, _ = unix.Syscall6(unix.SYS_RECVFROM, fd, 0, 0, unix.MSG_DONTWAIT, 0, 0)
-}
-
-// Alloc implements nic.Queue.
-func (q *queue) Alloc(size int) *nic.Packet {
-	u := q.dev.umem
-	if q.dev.follower.Dead() {
-		q.noBuffer.Add(1)
-		return nil
-	}
-	p := q.get(size)
-	if p == nil {
-		if q.out.comp.used() > 0 {
-			q.out.reap()
-			p = q.get(size)
-		}
-		if p == nil {
-			q.noBuffer.Add(1)
-			if size <= u.tx.Room()*q.dev.parts {
-				q.fellShort()
-			}
-		}
-	}
-	return p
-}
-
-// AllocBatch implements nic.BatchAllocator.
-func (q *queue) AllocBatch(pkts []*nic.Packet, size int) int {
-	pool, n := q.dev.umem.tx, 0
-	if size <= pool.Room() && !q.dev.follower.Dead() {
-		if n = pool.GetBatch(pkts); n < len(pkts) && q.out.comp.used() > 0 {
-			q.out.reap()
-			n += pool.GetBatch(pkts[n:])
-		}
-		if n == len(pkts) {
-			return n
-		}
-	}
-	for ; n < len(pkts); n++ {
-		if pkts[n] = q.Alloc(size); pkts[n] == nil {
-			break
-		}
-	}
-	return n
-}
-
-func (q *queue) get(size int) *nic.Packet {
-	pool := q.dev.umem.tx
-	if size <= pool.Room() {
-		return pool.Get()
-	}
-	if size > pool.Room()*q.dev.parts {
-		return nil
-	}
-	return pool.GetChain(size)
-}
-
-// Send implements nic.Queue.
-func (q *queue) Send(pkts []*nic.Packet) int {
-	if q.out != q {
-		n := q.out.Send(pkts)
-		if n < len(pkts) {
-			q.fellShort()
-		}
-		return n
-	}
-	t, d := &q.send, q.dev
-	t.mu.Lock()
-	if t.closed || !d.up.Load() {
-		t.mu.Unlock()
-		for _, p := range pkts {
-			p.Release()
-		}
-		q.txDropped.Add(uint64(len(pkts)))
-		return len(pkts)
-	}
-	limit := int(d.mtu.Load()) + ethernetHeader
-	room := int(q.tx.size - (t.prod - atomic.LoadUint32(q.tx.cons)))
-	n, sent, bytes := 0, 0, 0
-	for ; n < len(pkts); n++ {
-		p := pkts[n]
-		size := p.FrameLen()
-		if size > limit || size < ethernetMin || p.Segment != nic.SegmentNone || p.Checksum == nic.ChecksumPartial && !d.txChecksum {
-			p.Release()
-			q.txDropped.Add(1)
-			continue
-		}
-		parts := q.parts(p)
-		if parts == 0 {
-			c := q.copy(p, size)
-			if c == nil {
-				break // no buffer
-			}
-			parts = q.parts(c)
-			if parts > room {
-				c.Release()
-				break
-			}
-			p.Release()
-			p = c
-		} else if parts > room {
-			break
-		}
-		q.post(p)
-		room -= parts
-		sent++
-		bytes += size
-	}
-	if sent > 0 {
-		atomic.StoreUint32(q.tx.prod, t.prod)
-		q.txPackets.Add(uint64(sent))
-		q.txBytes.Add(uint64(bytes))
-	}
-	t.mu.Unlock()
-	if n < len(pkts) {
-		q.txFull.Add(uint64(len(pkts) - n))
-		q.fellShort()
-	}
-	return n
-}
-
-// parts is the number of descriptors that p takes, 0 if it must be copied: it
-// is not in our memory, has too many parts, or lacks the room for metadata that
-// the kernel counts with in front of each.
-func (q *queue) parts(p *nic.Packet) int {
-	d, n := q.dev, 0
-	for ; p != nil; p = p.Next() {
-		if p.Len() == 0 {
-			continue
-		}
-		if _, ours := d.umem.number(p); !ours || d.metadata && p.Headroom() < metadataSize {
-			return 0
-		}
-		n++
-	}
-	if n > d.parts {
-		return 0
-	}
-	return n
-}
-
-// copy copies a frame of size bytes to buffers of the device, nil if there are
-// none.
-func (q *queue) copy(p *nic.Packet, size int) *nic.Packet {
-	c := q.get(size)
-	if c == nil {
-		if q.comp.used() == 0 {
-			return nil
-		}
-		q.reapLocked()
-		if c = q.get(size); c == nil {
-			return nil
-		}
-	}
-	c.Meta = p.Meta
-	off := 0
-	for part := c; part != nil; part = part.Next() {
-		b := part.Extend(min(size-off, part.Tailroom()))
-		off += p.CopyTo(b, off)
-	}
-	return c
-}
-
-// post writes the descriptors of p, for which there is room. send.mu is held.
-func (q *queue) post(p *nic.Packet) {
-	t, u := &q.send, q.dev.umem
-	head := p
-	options := uint32(0)
-	if p.Checksum == nic.ChecksumPartial {
-		options = optionMetadata
-		putMetadata(p)
-	}
-	for p.Len() == 0 {
-		p = p.Next()
-	}
-	for {
-		next := p.Next()
-		for next != nil && next.Len() == 0 {
-			next = next.Next()
-		}
-		if next != nil {
-			options |= optionContinued
-		}
-		n, _ := u.number(p)
-		d := q.tx.descriptor(t.prod)
-		d.Addr, d.Len, d.Options = uint64(n)<<u.shift+uint64(p.Headroom()), uint32(p.Len()), options
-		t.prod++
-		switch {
-		case head.Next() == nil:
-			u.sent[n].Add(1)
-			return
-		case next == nil:
-			u.heads[n].Store(head)
-			u.sent[n].Add(sentPart)
-			return
-		}
-		u.heads[n].Store(nil)
-		u.sent[n].Add(sentPart)
-		options = 0
-		p = next
-	}
-}
-
-// reap releases what the kernel has sent.
-func (q *queue) reap() {
-	q.send.mu.Lock()
-	q.reapLocked()
-	q.send.mu.Unlock()
-}
-
-func (q *queue) reapLocked() {
-	t := &q.send
-	if t.closed {
-		return
-	}
-	prod := atomic.LoadUint32(q.comp.prod)
-	for ; t.cons != prod; t.cons++ {
-		q.dev.umem.completed(*q.comp.addr(t.cons))
-	}
-	atomic.StoreUint32(q.comp.cons, t.cons)
-}
-
-// Kick implements nic.Queue. It makes no system call if nothing was sent since
-// the latest, or if the kernel looks at the ring by itself.
-func (q *queue) Kick() {
-	if q.out != q {
-		q.out.Kick()
-		return
-	}
-	if q.tx.used() == 0 {
-		if q.again.Load() {
-			q.allTaken()
-		}
-		return
-	}
-	if q.tx.wantsWakeup() {
-		q.kicks.Add(1)
-		_ = q.raw.Control(q.kick)
-	}
-}
-
-// kickBurst calls the kernel until it has taken everything, or no more.
-func (q *queue) kickBurst(fd uintptr) {
-	again := false
-	// In copy mode the kernel sends a number of packets (32 before 6.17) and
-	// answers EAGAIN, so does it when it is out of memory or completions; EBUSY
-	// tells that the interface has dropped one.
-	for range int(q.tx.size) {
-		before := atomic.LoadUint32(q.tx.cons)
-		q.calls.Add(1)
-		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, fd, 0, 0, unix.MSG_DONTWAIT, 0, 0)
-		again = errno == unix.EAGAIN || errno == unix.EBUSY || errno == unix.ENOBUFS
-		if !again || q.tx.used() == 0 {
-			break
-		}
-		if atomic.LoadUint32(q.tx.cons) != before {
-			continue
-		}
-		if q.comp.used() == 0 {
-			break
-		}
-		q.reap()
-	}
-	switch left := q.tx.used() > 0; {
-	case again && left:
-		q.again.Store(true)
-		q.fellShort()
-	case !left:
-		q.allTaken()
-	}
-}
-
-// allTaken says that no kick is owed, unless somebody has sent since who was told
-// to come again, and whose word this would undo.
-func (q *queue) allTaken() {
-	q.again.Store(false)
-	if q.tx.used() > 0 {
-		q.again.Store(true)
-	}
-}
-
 // SetWake implements nic.Queue.
 func (q *queue) SetWake(wake func()) { q.wake = wake }
 
 // Pending implements nic.Queue.
 func (q *queue) Pending() bool {
-	if q.rx.used() != 0 || q.dev.busyPoll || q.starved.Load() || q.again.Load() {
+	if q.rx.used() != 0 || q.dev.busyPoll || q.starved.Load() || q.owesKick() {
 		return true
 	}
 	done := q.comp.used()
@@ -522,7 +129,7 @@ func (q *queue) Arm() bool {
 	case q.sleep <- struct{}{}:
 	default:
 	}
-	if q.short.Load() || q.starved.Load() || q.again.Load() {
+	if q.short.Load() || q.starved.Load() || q.owesKick() {
 		q.setDeadline() // the waiter may be asleep since an earlier Arm
 	}
 	return true
@@ -566,7 +173,7 @@ func (q *queue) wait() {
 		if q.deadline.Swap(false) {
 			q.bell.setDeadline(time.Time{})
 		}
-		if q.short.Swap(false) || q.starved.Load() || q.again.Load() {
+		if q.short.Swap(false) || q.starved.Load() || q.owesKick() {
 			q.setDeadline()
 		}
 		if err := q.bell.wait(q.readable); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -585,6 +192,10 @@ func (q *queue) NextEvent() time.Duration { return nic.Never }
 // close ends the queue: a goroutine that sleeps on it wakes up, and the kernel
 // lets go of its buffers.
 func (q *queue) close() error {
+	return errors.Join(q.shut(), q.supers.close()) // a flush takes send.mu
+}
+
+func (q *queue) shut() error {
 	q.recv.mu.Lock()
 	defer q.recv.mu.Unlock()
 	q.send.mu.Lock()

@@ -22,7 +22,7 @@ func TestConnectionsOverQueues(t *testing.T) {
 	const queues = 4
 	l := newLab(t, queues)
 	h := l.open(Config{})
-	require.NoError(t, h.dev.Filter().SetAddresses([]Address{{stackIP, true}}))
+	require.NoError(t, h.dev.Filter().SetAddresses([]Address{{stackIP, Exclusive}}))
 	s := stack.NewHost(stack.Config{})
 	_, err := s.Attach(h.dev, stack.InterfaceConfig{Addrs: []netip.Prefix{netip.PrefixFrom(stackIP, 24)}})
 	require.NoError(t, err)

@@ -39,6 +39,7 @@ type Report struct {
 	NeedWakeup Choice // yes, no
 	BusyPoll   Choice // off, on
 	TxChecksum Choice // software, device, kernel
+	Segments   Choice // who cuts what is larger than the MTU: software, kernel
 
 	// Effects is what attaching does to the interface and to others that use
 	// it: one sentence each.
@@ -60,7 +61,7 @@ func (r Report) String() string {
 		Choice
 	}{
 		{"attach", r.Attach}, {"copy", r.Copy}, {"frames", r.Frames}, {"memory", r.Memory},
-		{"need-wakeup", r.NeedWakeup}, {"busy polling", r.BusyPoll}, {"transmit checksums", r.TxChecksum},
+		{"need-wakeup", r.NeedWakeup}, {"busy polling", r.BusyPoll}, {"transmit checksums", r.TxChecksum}, {"segmentation", r.Segments},
 	} {
 		fmt.Fprintf(&b, "\n  %s: %v", c.what, c.Choice)
 	}

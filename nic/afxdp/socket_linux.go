@@ -15,8 +15,15 @@ type socket struct {
 	fill, comp, rx, tx ring
 }
 
-// releaseTime is how long a queue that is taken is tried again.
-const releaseTime = time.Second
+const (
+	// releaseTime is how long a queue that is taken is tried again: where there
+	// is a program on the interface, by somebody who uses it.
+	releaseTime = time.Second
+	// lateReleaseTime is for one that is taken by a socket without a program: of a
+	// process that has just ended. The kernel lets go in a work queue and under the
+	// lock of all interfaces, for which it may have to wait.
+	lateReleaseTime = 15 * time.Second
+)
 
 // openSocket opens a socket in the thread's network namespace.
 func openSocket() (*socket, error) {
@@ -34,15 +41,20 @@ func openSocket() (*socket, error) {
 
 // bind binds the socket to a queue of an interface. first is the one of queue
 // 0, whose memory and flags all share; it is bound before.
-func (s *socket) bind(name string, index, queue int, flags uint16, first *socket) error {
-	address := unix.SockaddrXDP{Flags: flags, Ifindex: uint32(index), QueueID: uint32(queue)}
+func (s *socket) bind(f *face, queue int, flags uint16, first *socket) error {
+	name := f.name
+	address := unix.SockaddrXDP{Flags: flags, Ifindex: uint32(f.Index), QueueID: uint32(queue)}
 	if s != first {
 		address.Flags, address.SharedUmemFD = unix.XDP_SHARED_UMEM, uint32(first.fd)
 	}
 	err := unix.Bind(s.fd, &address)
 	// The kernel lets go of a queue a while after its socket is closed, or its
 	// process has ended (xp_release_deferred).
-	for end := time.Now().Add(releaseTime); errors.Is(err, unix.EBUSY) && time.Now().Before(end); {
+	patience := releaseTime
+	if f.program == 0 {
+		patience = lateReleaseTime
+	}
+	for end := time.Now().Add(patience); errors.Is(err, unix.EBUSY) && time.Now().Before(end); {
 		time.Sleep(releaseTime / 100)
 		err = unix.Bind(s.fd, &address)
 	}

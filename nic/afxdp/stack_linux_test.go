@@ -28,7 +28,7 @@ var (
 func stackHost(t testing.TB, l *lab, cfg Config) (*stack.Host, *host) {
 	t.Helper()
 	h := l.open(cfg)
-	require.NoError(t, h.dev.Filter().SetAddresses([]Address{{stackIP, true}, {stackIP6, true}}))
+	require.NoError(t, h.dev.Filter().SetAddresses([]Address{{stackIP, Exclusive}, {stackIP6, Exclusive}}))
 	s := stack.NewHost(stack.Config{})
 	_, err := s.Attach(h.dev, stack.InterfaceConfig{
 		Addrs:       []netip.Prefix{netip.PrefixFrom(stackIP, 24), netip.PrefixFrom(stackIP6, 64)},

@@ -1,7 +1,6 @@
 package afxdp
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -30,6 +29,7 @@ var (
 
 	shared4, single4, exclusive4, foreign4 = addr("192.0.2.1"), addr("192.0.2.2"), addr("192.0.2.3"), addr("192.0.2.77")
 	shared6, single6, exclusive6, foreign6 = addr("2001:db8::1"), addr("2001:db8::2"), addr("2001:db8::3"), addr("2001:db8::77")
+	flows4, flows6                         = addr("192.0.2.4"), addr("2001:db8::4")
 	remote4, remote6                       = addr("198.51.100.1"), addr("2001:db8:1::1")
 )
 
@@ -46,7 +46,8 @@ type steering struct {
 // newSteering loads the program. On shared4 and shared6 TCP port 443 and UDP
 // port 53 are open on any address, TCP port 80 on single4 and single6, 4000 on
 // any IPv4 one, 6000 on any IPv6 one, and two flows have been dialled from
-// port 30000 to remote port 22.
+// port 30000 to remote port 22. On flows4 and flows6 there is nothing but a flow
+// from port 443 to remote port 22.
 func newSteering(t testing.TB, withSocket bool, w ...way) *steering {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -65,7 +66,8 @@ func newSteering(t testing.TB, withSocket bool, w ...way) *steering {
 	}
 	f := newFilter(objects)
 	require.NoError(t, f.SetAddresses([]Address{
-		{shared4, false}, {single4, false}, {exclusive4, true}, {shared6, false}, {single6, false}, {exclusive6, true},
+		{shared4, Shared}, {single4, Shared}, {exclusive4, Exclusive}, {shared6, Shared}, {single6, Shared}, {exclusive6, Exclusive},
+		{flows4, FlowsOnly}, {flows6, FlowsOnly},
 	}))
 	for _, p := range []Port{
 		{6, netip.Addr{}, 443}, {17, netip.Addr{}, 53}, {6, single4, 80}, {6, single6, 80},
@@ -76,6 +78,8 @@ func newSteering(t testing.TB, withSocket bool, w ...way) *steering {
 	for _, w := range []Flow{
 		{6, netip.AddrPortFrom(shared4, 30000), netip.AddrPortFrom(remote4, 22)},
 		{6, netip.AddrPortFrom(shared6, 30000), netip.AddrPortFrom(remote6, 22)},
+		{6, netip.AddrPortFrom(flows4, 443), netip.AddrPortFrom(remote4, 22)},
+		{6, netip.AddrPortFrom(flows6, 443), netip.AddrPortFrom(remote6, 22)},
 	} {
 		require.NoError(t, f.AddFlow(w))
 	}
@@ -88,153 +92,6 @@ func (s *steering) run(frame []byte) uint32 {
 	answer, err := s.objects.Steer.Run(&ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+256)})
 	require.NoError(s.t, err)
 	return answer
-}
-
-// Frames, from the inside out.
-
-func ether(dst nic.MAC, kind uint16, payload []byte) []byte {
-	b := append(append([]byte{}, dst[:]...), otherMAC[:]...)
-	return append(binary.BigEndian.AppendUint16(b, kind), payload...)
-}
-
-// transport is a TCP segment or UDP datagram as far as the program reads it.
-func transport(from, to uint16) []byte {
-	b := make([]byte, 20)
-	binary.BigEndian.PutUint16(b, from)
-	binary.BigEndian.PutUint16(b[2:], to)
-	return b
-}
-
-type ip4 struct {
-	src, dst netip.Addr
-	protocol byte
-	fragment uint16 // flags and offset
-	id       uint16
-	options  int // bytes
-	total    int // added to the total length
-}
-
-func (h ip4) packet(payload []byte) []byte {
-	b := make([]byte, 20+h.options)
-	b[0] = 0x40 | byte(len(b)/4)
-	binary.BigEndian.PutUint16(b[2:], uint16(len(b)+len(payload)+h.total))
-	binary.BigEndian.PutUint16(b[4:], h.id)
-	binary.BigEndian.PutUint16(b[6:], h.fragment)
-	b[8], b[9] = 64, h.protocol
-	copy(b[12:], h.src.AsSlice())
-	copy(b[16:], h.dst.AsSlice())
-	return append(b, payload...)
-}
-
-func (h ip4) frame(payload []byte) []byte { return ether(steerMAC, 0x0800, h.packet(payload)) }
-
-// to4 is a TCP segment.
-func to4(dst netip.Addr, port uint16) []byte {
-	return ip4{src: remote4, dst: dst, protocol: 6}.frame(transport(1234, port))
-}
-
-type ip6 struct {
-	src, dst netip.Addr
-	next     byte
-	cut      int // taken off the payload length
-}
-
-func (h ip6) packet(payload []byte) []byte {
-	b := make([]byte, 40)
-	b[0] = 0x60
-	binary.BigEndian.PutUint16(b[4:], uint16(len(payload)-h.cut))
-	b[6], b[7] = h.next, 64
-	copy(b[8:], h.src.AsSlice())
-	copy(b[24:], h.dst.AsSlice())
-	return append(b, payload...)
-}
-
-func (h ip6) frame(payload []byte) []byte { return ether(steerMAC, 0x86dd, h.packet(payload)) }
-
-func to6(dst netip.Addr, port uint16) []byte {
-	return ip6{src: remote6, dst: dst, next: 6}.frame(transport(1234, port))
-}
-
-// extensions puts headers of the kinds given, 8 bytes and more each, in front of
-// a payload.
-func extensions(next byte, payload []byte, kinds ...byte) (byte, []byte) {
-	for i, kind := range slices.Backward(kinds) {
-		h := make([]byte, 8+8*(i%3))
-		if kind == 44 {
-			h = h[:8] // offset 0, no more: a whole packet
-		} else {
-			h[1] = byte(i % 3)
-		}
-		h[0] = next
-		payload = append(h, payload...)
-		next = kind
-	}
-	return next, payload
-}
-
-func ext6(dst netip.Addr, port uint16, kinds ...byte) []byte {
-	next, payload := extensions(6, transport(1234, port), kinds...)
-	return ip6{src: remote6, dst: dst, next: next}.frame(payload)
-}
-
-// piece6 is a fragment.
-func piece6(dst netip.Addr, offset uint16, more bool, id uint32, payload []byte) []byte {
-	h := make([]byte, 8)
-	h[0] = 6
-	if more {
-		offset |= 1
-	}
-	binary.BigEndian.PutUint16(h[2:], offset)
-	binary.BigEndian.PutUint32(h[4:], id)
-	return ip6{src: remote6, dst: dst, next: 44}.frame(append(h, payload...))
-}
-
-// error4 is an ICMP error about a packet.
-func error4(kind byte, dst netip.Addr, quoted []byte) []byte {
-	return ip4{src: addr("203.0.113.1"), dst: dst, protocol: 1}.frame(append([]byte{kind, 0, 0, 0, 0, 0, 0, 0}, quoted...))
-}
-
-func error6(kind byte, dst netip.Addr, quoted []byte) []byte {
-	return ip6{src: addr("2001:db8:2::1"), dst: dst, next: 58}.frame(append([]byte{kind, 0, 0, 0, 0, 0, 0, 0}, quoted...))
-}
-
-// sent4 is the beginning of a packet of ours, as an error quotes it.
-func sent4(src netip.Addr, from, to uint16) []byte {
-	return ip4{src: src, dst: remote4, protocol: 6}.packet(transport(from, to)[:8])
-}
-
-func sent6(src netip.Addr, from, to uint16) []byte {
-	return ip6{src: src, dst: remote6, next: 6}.packet(transport(from, to)[:8])
-}
-
-func arpFrame(dst nic.MAC, operation byte, sender, target netip.Addr) []byte {
-	b := []byte{0, 1, 8, 0, 6, 4, 0, operation}
-	b = append(append(b, otherMAC[:]...), sender.AsSlice()...)
-	b = append(append(b, make([]byte, 6)...), target.AsSlice()...)
-	return ether(dst, 0x0806, b)
-}
-
-// solicit asks for the Ethernet address of target.
-func solicit(target netip.Addr) []byte {
-	group := addr("ff02::1:ff00:0").As16()
-	b := target.As16()
-	copy(group[13:], b[13:])
-	icmp := append([]byte{135, 0, 0, 0, 0, 0, 0, 0}, b[:]...)
-	p := ip6{src: remote6, dst: netip.AddrFrom16(group), next: 58}.packet(icmp)
-	return ether(nic.MAC{0x33, 0x33, 0xff, b[13], b[14], b[15]}, 0x86dd, p)
-}
-
-func vlan(frame []byte, tag uint16) []byte {
-	b := append([]byte{}, frame[:12]...)
-	b = binary.BigEndian.AppendUint16(b, tag)
-	return append(append(b, 0, 5), frame[12:]...)
-}
-
-func cut(frame []byte, n int) []byte { return frame[:n] }
-
-func to(frame []byte, dst nic.MAC) []byte {
-	copy(frame, dst[:])
-	return frame
 }
 
 func TestProgramTakesWhatIsOurs(t *testing.T) {
@@ -331,6 +188,30 @@ func takesWhatIsOurs(t *testing.T, s *steering) {
 		{"and IPv6", piece6(shared6, 800, true, 99, make([]byte, 8)), early},
 
 		{"a VLAN tag", vlan(to4(shared4, 443), 0x8100), passed},
+		{"a priority tag", priority(to4(shared4, 443)), port},
+		{"and IPv6", priority(to6(shared6, 443)), port},
+		{"before options", priority(ip4{src: remote4, dst: shared4, protocol: 6, options: 40}.frame(transport(1, 443))), port},
+		{"before extension headers", priority(ext6(shared6, 443, 0, 60, 43)), port},
+		{"before an error", priority(error4(3, shared4, sent4(shared4, 443, 999))), icmp},
+		{"before an error, IPv6", priority(error6(2, shared6, sent6(shared6, 30000, 22))), icmp},
+		{"before an ARP request", priority(arpFrame(broadcast, 1, remote4, exclusive4)), exclusive},
+		{"before a neighbour solicitation", priority(solicit(exclusive6)), exclusive},
+		{"before another port", priority(to4(shared4, 22)), passed},
+		{"before another tag", priority(vlan(to4(shared4, 443), 0x8100)), passed},
+		{"before a priority tag", priority(priority(to4(shared4, 443))), passed},
+		{"cut off", cut(priority(to4(shared4, 443)), 17), bad},
+		{"with ports cut off", cut(priority(to4(shared4, 443)), 41), bad},
+
+		{"a port of an address of which flows alone are taken", to4(flows4, 443), passed},
+		{"and IPv6", to6(flows6, 443), passed},
+		{"its flow", ip4{src: remote4, dst: flows4, protocol: 6}.frame(transport(22, 443)), flow},
+		{"and IPv6", ip6{src: remote6, dst: flows6, next: 6}.frame(transport(22, 443)), flow},
+		{"an error about its flow", error4(3, flows4, sent4(flows4, 443, 22)), icmp},
+		{"an error about its port", error4(3, flows4, sent4(flows4, 443, 999)), passed},
+		{"an error about its flow, IPv6", error6(1, flows6, sent6(flows6, 443, 22)), icmp},
+		{"an error about its port, IPv6", error6(1, flows6, sent6(flows6, 443, 999)), passed},
+		{"an ARP request for it", arpFrame(broadcast, 1, remote4, flows4), passed},
+
 		{"a service tag", vlan(to4(exclusive4, 443), 0x88a8), passed},
 		{"another EtherType", ether(steerMAC, 0x88cc, make([]byte, 50)), passed},
 		{"another's Ethernet address", to(to4(exclusive4, 443), otherMAC), passed},
@@ -358,6 +239,18 @@ func takesWhatIsOurs(t *testing.T, s *steering) {
 		require.Equal(t, want, s.run(c.frame), c.what)
 		require.Equal(t, *c.want, since(before, s.filter.Counters()), c.what)
 	}
+}
+
+// What a local peer has not cut at all (BIG TCP) is the stack's too: the kernel would
+// reset its connection.
+func TestPacketsAboveWhatAHeaderTellsAreOurs(t *testing.T) {
+	s := newSteering(t, true, ways[0]) // without multi-buffer a frame of a test has a page at the most
+	segment4, segment6 := ip4{src: remote4, dst: shared4, protocol: 6}.frame(transport(1, 443)), ip6{src: remote6, dst: shared6, next: 6}.frame(transport(1, 443))
+	for _, frame := range [][]byte{big(segment4), big(segment6), big(ext6(shared6, 443, 0)), big(ext6(shared6, 443, 0, 60))} {
+		require.EqualValues(t, xdpToSocket, s.run(frame))
+		require.EqualValues(t, xdpPass, s.run(frame[:60000]), "it has room there, and tells 0")
+	}
+	require.Equal(t, FilterCounters{Port: 4, Bad: 4}, s.filter.Counters())
 }
 
 // since is what was counted between two readings.

@@ -105,6 +105,13 @@ func (u *umem) number(p *nic.Packet) (n int, ok bool) {
 	return 0, false
 }
 
+// shared reports whether the frame that begins with head and ends with frame number
+// n must not be in a ring, as another that ends there is: its owner has retained the
+// parts at its end, and sends these alone. There is room for one head.
+func (u *umem) shared(head *nic.Packet, n int) bool {
+	return u.sent[n].Load() >= sentPart && u.heads[n].Load() != head
+}
+
 // completed releases the frame at addr, which the kernel has sent.
 func (u *umem) completed(addr uint64) {
 	n := addr >> u.shift

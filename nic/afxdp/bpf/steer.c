@@ -13,6 +13,7 @@ char __license[] SEC("license") = "Dual BSD/GPL";
 
 #define ETH_P_IP 0x0800
 #define ETH_P_ARP 0x0806
+#define ETH_P_8021Q 0x8100
 #define ETH_P_IPV6 0x86dd
 
 #define PROTO_HOPOPTS 0
@@ -23,6 +24,8 @@ char __license[] SEC("license") = "Dual BSD/GPL";
 #define PROTO_FRAGMENT 44
 #define PROTO_ICMPV6 58
 #define PROTO_DSTOPTS 60
+
+#define VLAN_VID 0x0fff
 
 #define IPV4_MF 0x2000
 #define IPV4_OFFSET 0x1fff
@@ -40,6 +43,11 @@ char __license[] SEC("license") = "Dual BSD/GPL";
 struct ethernet {
 	__u8 dst[6];
 	__u8 src[6];
+	__be16 type;
+} __attribute__((packed));
+
+struct tag {
+	__be16 control; /* priority, and which VLAN */
 	__be16 type;
 } __attribute__((packed));
 
@@ -121,7 +129,7 @@ struct fragment_key {
 };
 
 /* Values of addresses and of port_bits. */
-enum { ADDRESS_SHARED, ADDRESS_EXCLUSIVE };
+enum { ADDRESS_SHARED, ADDRESS_EXCLUSIVE, ADDRESS_FLOWS };
 enum { PORT_ANY4 = 1, PORT_ANY6 = 2, PORT_BOUND4 = 4, PORT_BOUND6 = 8 };
 
 /* Indices of counters. */
@@ -249,6 +257,19 @@ static __always_inline int load(struct xdp_md *ctx, __u32 offset, void *to, cons
 	return 1;
 }
 
+/* length is that of what begins at an offset, as its header states it. Of a
+ * packet above 64 KiB, which a local peer has not cut (BIG TCP), the header says
+ * nothing: it is as long as the frame. */
+static __always_inline __u32 length(struct xdp_md *ctx, __u32 at, __u16 stated)
+{
+	__u64 all;
+
+	if (likely(stated))
+		return stated;
+	all = by_helper ? bpf_xdp_get_buff_len(ctx) : ctx->data_end - ctx->data;
+	return all > 0xffff ? all - at : 0;
+}
+
 /* excepted tells whether flow k is the kernel's although its port is ours. */
 static __always_inline int excepted(struct flow_key *k)
 {
@@ -261,8 +282,9 @@ static __always_inline int excepted(struct flow_key *k)
 	return kind && *kind == FLOW_KERNELS;
 }
 
-/* wanted tells why a packet of flow k is ours, PASSED if it is not. */
-static __always_inline __u32 wanted(struct flow_key *k)
+/* wanted tells why a packet of flow k, on a local address of a mode, is ours,
+ * PASSED if it is not. */
+static __always_inline __u32 wanted(struct flow_key *k, __u8 mode)
 {
 	struct port_key p = { .port = k->local_port, .protocol = k->protocol };
 	__u8 *bits;
@@ -270,7 +292,7 @@ static __always_inline __u32 wanted(struct flow_key *k)
 	if (excepted(k))
 		return PASSED;
 	bits = bpf_map_lookup_elem(&port_bits, &p);
-	if (bits) {
+	if (bits && likely(mode != ADDRESS_FLOWS)) {
 		if (*bits & (k->family == 4 ? PORT_ANY4 : PORT_ANY6))
 			return BY_PORT;
 		if (*bits & (k->family == 4 ? PORT_BOUND4 : PORT_BOUND6)) {
@@ -333,7 +355,7 @@ static __always_inline int arp(struct xdp_md *ctx, void *p, void *end)
 
 /* quoted4 looks at the packet that an ICMP error is about, one that local has
  * sent (RFC 792). */
-static __always_inline __u32 quoted4(struct xdp_md *ctx, __u32 offset, __be32 local)
+static __always_inline __u32 quoted4(struct xdp_md *ctx, __u32 offset, __be32 local, __u8 mode)
 {
 	struct flow_key k = { .family = 4 };
 	struct ipv4 ip = {};
@@ -356,15 +378,14 @@ static __always_inline __u32 quoted4(struct xdp_md *ctx, __u32 offset, __be32 lo
 	k.local_port = l4.src;
 	k.remote_port = l4.dst;
 	k.protocol = ip.protocol;
-	return wanted(&k) == PASSED ? PASSED : BY_ICMP;
+	return wanted(&k, mode) == PASSED ? PASSED : BY_ICMP;
 }
 
-static __always_inline int ipv4(struct xdp_md *ctx, void *p, void *end)
+static __always_inline int ipv4(struct xdp_md *ctx, void *p, void *end, __u32 at)
 {
 	struct ipv4 *ip = p;
 	struct address_key a = { .family = 4 };
 	struct fragment_key f = { .family = 4 };
-	const __u32 at = sizeof(struct ethernet);
 	__u32 hl, size, why = PASSED;
 	__u8 *mode;
 	int is_first;
@@ -378,7 +399,7 @@ static __always_inline int ipv4(struct xdp_md *ctx, void *p, void *end)
 	if (*mode == ADDRESS_EXCLUSIVE)
 		return take(ctx, BY_EXCLUSIVE);
 	hl = (ip->version_len & 15) * 4;
-	size = bpf_ntohs(ip->total_len);
+	size = length(ctx, at, bpf_ntohs(ip->total_len));
 	if (hl < sizeof(*ip) || size < hl)
 		return pass(BAD);
 	f.src[0] = ip->src;
@@ -408,7 +429,7 @@ static __always_inline int ipv4(struct xdp_md *ctx, void *p, void *end)
 		k.local_port = l4.dst;
 		k.remote_port = l4.src;
 		k.protocol = ip->protocol;
-		why = wanted(&k);
+		why = wanted(&k, *mode);
 	} else if (ip->protocol == PROTO_ICMP) {
 		__u8 icmp[8] = {};
 
@@ -417,7 +438,7 @@ static __always_inline int ipv4(struct xdp_md *ctx, void *p, void *end)
 		/* Destination unreachable, time exceeded, parameter problem.
 		 * Redirects are for the kernel's routes. */
 		if (icmp[0] == 3 || icmp[0] == 11 || icmp[0] == 12)
-			why = quoted4(ctx, at + hl + sizeof(icmp), ip->dst);
+			why = quoted4(ctx, at + hl + sizeof(icmp), ip->dst, *mode);
 		if (why == BAD)
 			return pass(BAD);
 	}
@@ -432,11 +453,28 @@ struct chain {
 	__u8 is_first, is_later; /* fragment, but not both (RFC 6946) */
 };
 
+/* Headers that end later than this are too many: a verifier takes 64 KiB for the
+ * largest offset, from which others are reckoned. */
+#define MAX_OFFSET 0x7fff
+
+/* forget returns an offset, of which the verifier knows nothing any more but the
+ * largest that there is: else it looks at all that follows for each one anew. */
+static __always_inline __u32 forget(__u32 offset)
+{
+	volatile __u8 bytes[2];
+
+	bytes[0] = offset;
+	bytes[1] = offset >> 8;
+	return *(volatile __u16 *)bytes & MAX_OFFSET;
+}
+
 /* walk follows the extension headers (RFC 8200 section 4), which begin at
  * offset. It returns 0 if they are cut off, or too many. Their options are the
  * stack's business. */
 static __always_inline int walk(struct xdp_md *ctx, __u32 offset, __u8 next, struct chain *c)
 {
+	const __u32 start = offset;
+
 	for (int i = 0; i <= MAX_EXTENSIONS; i++) {
 		struct {
 			__u8 next, len;
@@ -462,7 +500,9 @@ static __always_inline int walk(struct xdp_md *ctx, __u32 offset, __u8 next, str
 		}
 		next = h.next;
 	}
-	c->l4 = offset;
+	if (offset > MAX_OFFSET)
+		return 0;
+	c->l4 = likely(offset == start) ? offset : forget(offset);
 	c->protocol = next;
 	return 1;
 }
@@ -476,7 +516,7 @@ static __always_inline void copy_address(__be32 *to, const __be32 *from)
 }
 
 /* quoted6 is quoted4 for IPv6 (RFC 4443 section 2.4). */
-static __always_inline __u32 quoted6(struct xdp_md *ctx, __u32 offset, struct ipv6 *outer)
+static __always_inline __u32 quoted6(struct xdp_md *ctx, __u32 offset, struct ipv6 *outer, __u8 mode)
 {
 	struct flow_key k = { .family = 6 };
 	struct chain c = {};
@@ -499,7 +539,7 @@ static __always_inline __u32 quoted6(struct xdp_md *ctx, __u32 offset, struct ip
 	k.local_port = l4.src;
 	k.remote_port = l4.dst;
 	k.protocol = c.protocol;
-	return wanted(&k) == PASSED ? PASSED : BY_ICMP;
+	return wanted(&k, mode) == PASSED ? PASSED : BY_ICMP;
 }
 
 /* solicitation tells whether a packet asks for the Ethernet address of an
@@ -517,16 +557,16 @@ static __always_inline int solicitation(struct ipv6 *ip, void *end)
 	return mode && *mode == ADDRESS_EXCLUSIVE;
 }
 
-static __always_inline int ipv6(struct xdp_md *ctx, void *p, void *end, int group)
+static __always_inline int ipv6(struct xdp_md *ctx, void *p, void *end, __u32 at, int group)
 {
 	struct ipv6 *ip = p;
 	struct address_key a = { .family = 6 };
 	struct fragment_key f = { .family = 6 };
 	struct chain c = {};
-	const __u32 at = sizeof(struct ethernet) + sizeof(struct ipv6);
 	__u32 size, why = PASSED;
 	__u8 *mode;
 
+	at += sizeof(*ip);
 	if ((void *)(ip + 1) > end || ip->version_class >> 4 != 6)
 		return pass(BAD);
 	if (group)
@@ -544,7 +584,7 @@ static __always_inline int ipv6(struct xdp_md *ctx, void *p, void *end, int grou
 	f.id = c.id;
 	if (c.is_later)
 		return known(&f) ? take(ctx, BY_FRAGMENT) : pass(FRAGMENT_EARLY);
-	size = at + bpf_ntohs(ip->payload_len);
+	size = at + length(ctx, at, bpf_ntohs(ip->payload_len));
 	if (c.protocol == PROTO_TCP || c.protocol == PROTO_UDP) {
 		struct flow_key k = { .family = 6 };
 		struct ports l4 = {};
@@ -565,7 +605,7 @@ static __always_inline int ipv6(struct xdp_md *ctx, void *p, void *end, int grou
 		k.local_port = l4.dst;
 		k.remote_port = l4.src;
 		k.protocol = c.protocol;
-		why = wanted(&k);
+		why = wanted(&k, *mode);
 	} else if (c.protocol == PROTO_ICMPV6) {
 		__u8 icmp[8] = {};
 
@@ -574,7 +614,7 @@ static __always_inline int ipv6(struct xdp_md *ctx, void *p, void *end, int grou
 		/* Destination unreachable, packet too big, time exceeded,
 		 * parameter problem. */
 		if (icmp[0] >= 1 && icmp[0] <= 4)
-			why = quoted6(ctx, c.l4 + sizeof(icmp), ip);
+			why = quoted6(ctx, c.l4 + sizeof(icmp), ip, *mode);
 		if (why == BAD)
 			return pass(BAD);
 	}
@@ -587,6 +627,8 @@ int steer(struct xdp_md *ctx)
 	void *p = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
 	struct ethernet *e = p;
+	__be16 type;
+	__u32 at;
 	int group;
 
 	if ((void *)(e + 1) > end)
@@ -596,12 +638,27 @@ int steer(struct xdp_md *ctx)
 		       e->dst[3] != mac[3] || e->dst[4] != mac[4] || e->dst[5] != mac[5]))
 		return pass(PASSED); /* somebody listens to everything */
 	p = e + 1;
-	/* VLAN tags are no business of the stack's: they pass. */
-	if (e->type == bpf_htons(ETH_P_IP))
-		return group ? pass(PASSED) : ipv4(ctx, p, end);
-	if (e->type == bpf_htons(ETH_P_IPV6))
-		return ipv6(ctx, p, end, group);
-	if (e->type == bpf_htons(ETH_P_ARP))
+	type = e->type;
+	at = sizeof(*e);
+	/* A tag without a VLAN is a priority, and the frame as good as untagged
+	 * (IEEE 802.1Q section 6.9.1). Other tags are no business of the
+	 * stack's: they pass. */
+	if (unlikely(type == bpf_htons(ETH_P_8021Q))) {
+		struct tag *t = p;
+
+		if ((void *)(t + 1) > end)
+			return pass(BAD);
+		if (t->control & bpf_htons(VLAN_VID))
+			return pass(PASSED);
+		p = t + 1;
+		type = t->type;
+		at += sizeof(*t);
+	}
+	if (type == bpf_htons(ETH_P_IP))
+		return group ? pass(PASSED) : ipv4(ctx, p, end, at);
+	if (type == bpf_htons(ETH_P_IPV6))
+		return ipv6(ctx, p, end, at, group);
+	if (type == bpf_htons(ETH_P_ARP))
 		return arp(ctx, p, end);
 	return pass(PASSED);
 }

@@ -194,7 +194,7 @@ func (q *queue) endSegments(now time.Duration) {
 // inputRun hands a run to the state machine and keeps its bytes. It reports
 // false, with nothing done, if each segment has to be looked at.
 func (c *TCPConn) inputRun(p *nic.Packet, r *run, now time.Duration) bool {
-	if c.gone || c.host.memory.Full() {
+	if c.gone || c.host.memory.Tight() && c.refuses(r.octets) {
 		return false
 	}
 	var in tcp.Run
@@ -218,7 +218,7 @@ func (c *TCPConn) inputRun(p *nic.Packet, r *run, now time.Duration) bool {
 func (c *TCPConn) keepRun(p *nic.Packet, r *run) {
 	q := &c.rq
 	q.mu.Lock()
-	if q.closed || q.shut {
+	if q.ended || q.shut {
 		q.mu.Unlock()
 		releaseList(p)
 		return

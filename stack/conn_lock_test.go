@@ -64,7 +64,7 @@ func TestResetOfStalledConnection(t *testing.T) {
 	c := l.accept(ln, addrPort("10.0.0.2:7"))
 	_, err := c.conn.TryWrite(pattern(20_000))
 	require.NoError(t, err)
-	require.True(t, c.conn.home.Load().full.Load())
+	require.True(t, c.conn.home.Load().isFull())
 	require.NoError(t, c.conn.SetLinger(0))
 	require.NoError(t, c.conn.Close())
 	l.sleep(50 * stallTimeout)

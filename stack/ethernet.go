@@ -40,6 +40,8 @@ func (q *queue) receive(p *nic.Packet, now time.Duration) {
 		q.receiveIPv6(p, now)
 	case header.TypeARP:
 		q.receiveARP(p, now)
+	case header.TypeVLAN:
+		q.receiveTagged(p, now)
 	default:
 		q.host.drop(p, DropEtherType)
 	}

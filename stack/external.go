@@ -121,8 +121,11 @@ func (t *tuple) addrPorts() (local, remote netip.AddrPort) {
 }
 
 // TCPFlows calls visit with the two ends, without zones, of each TCP connection
-// with the local port and of those in TIME-WAIT; port 0 stands for all.
+// with the local port, of those in TIME-WAIT, and of half-open ones, but for those
+// whose state is in a SYN cookie; port 0 stands for all. One may be visited twice.
 func (h *Host) TCPFlows(port uint16, visit func(local, remote netip.AddrPort)) {
+	// These first: what becomes a connection meanwhile is among the others then.
+	h.synq.visit(port, func(k *tuple) { visit(k.addrPorts()) })
 	h.flows.all(func(f *flow) {
 		if port == 0 || f.key.localPort == port {
 			visit(f.key.addrPorts())
@@ -130,18 +133,21 @@ func (h *Host) TCPFlows(port uint16, visit func(local, remote netip.AddrPort)) {
 	})
 }
 
-// HasTCPFlow reports whether there is a TCP connection between two ends, TIME-WAIT
-// included. Zones are not looked at.
+// HasTCPFlow reports whether there is a TCP connection between two ends, half-open,
+// unless its state is in a SYN cookie, and TIME-WAIT included. Zones are not looked
+// at.
 func (h *Host) HasTCPFlow(local, remote netip.AddrPort) bool {
 	k := tuple{
 		local: toAddr(local.Addr().Unmap()), remote: toAddr(remote.Addr().Unmap()),
 		localPort: local.Port(), remotePort: remote.Port(),
 	}
+	// In the order in which a connection goes from one to the other.
+	has := func() bool { return h.synq.has(&k) || h.flows.lookup(&k) != nil }
 	if !isLinkLocal(remote.Addr()) {
-		return h.flows.lookup(&k) != nil
+		return has()
 	}
 	for _, i := range h.interfaces() {
-		if k.scope = uint32(i.index); h.flows.lookup(&k) != nil {
+		if k.scope = uint32(i.index); has() {
 			return true
 		}
 	}
@@ -179,6 +185,16 @@ func (u *UDPConn) Deliver(b []byte, from netip.AddrPort, info DatagramInfo) {
 	}
 	copy(p.Extend(len(b)), b)
 	u.push(p, from, &info)
+}
+
+// HasRoute reports whether packets to dst would leave by an interface: it is another
+// host's, and there is a route.
+func (h *Host) HasRoute(dst netip.Addr) bool {
+	if dst = dst.Unmap().WithZone(""); !dst.IsValid() || dst.IsLoopback() || h.isLocal(dst) {
+		return false
+	}
+	_, ok := h.routes.Lookup(dst)
+	return ok
 }
 
 // gone reports whether src is no address of the host's any more. Nothing may be

@@ -140,7 +140,10 @@ func TestTheEthernetAddressChanges(t *testing.T) {
 func TestTheEndOfAFlowIsTold(t *testing.T) {
 	type ends struct{ local, remote netip.AddrPort }
 	var ended []ends
-	l := newLabWith(t, wire.Config{}, Config{FlowEnded: func(local, remote netip.AddrPort) { ended = append(ended, ends{local, remote}) }})
+	var rested []bool
+	l := newLabWith(t, wire.Config{}, Config{FlowEnded: func(local, remote netip.AddrPort, waited bool) {
+		ended, rested = append(ended, ends{local, remote}), append(rested, waited)
+	}})
 	local, remote := addrPort("10.0.0.1:80"), addrPort("10.0.0.2:7")
 	ln := l.listen("10.0.0.1:80")
 	c := l.accept(ln, remote)
@@ -163,6 +166,15 @@ func TestTheEndOfAFlowIsTold(t *testing.T) {
 	l.sleep(2 * time.Minute)
 	require.False(t, l.host.HasTCPFlow(local, remote))
 	require.Equal(t, []ends{{local, remote}}, ended)
+	require.Equal(t, []bool{true}, rested)
+
+	// Reset: what the peer has sent meanwhile may come yet.
+	c = l.accept(ln, remote)
+	c.conn.SetLinger(0)
+	require.NoError(t, c.conn.Close())
+	require.Equal(t, []ends{{local, remote}, {local, remote}}, ended)
+	require.Equal(t, []bool{true, false}, rested)
+	l.take()
 }
 
 // A listener that is drained answers no SYN, not even by a RST: the peer asks again,

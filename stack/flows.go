@@ -42,7 +42,7 @@ type timeWait struct {
 type flowTable struct {
 	key     [4]uint64
 	buckets atomic.Pointer[[]atomic.Pointer[flow]]
-	ended   func(*tuple) // Config.FlowEnded; nil if nobody asks
+	ended   func(k *tuple, waited bool) // Config.FlowEnded; nil if nobody asks
 
 	// What each new connection changes, apart from what each packet reads.
 	_  [64]byte
@@ -110,7 +110,7 @@ func (t *flowTable) remove(k *tuple, conn *TCPConn, tw *timeWait) {
 	}
 	t.mu.Unlock()
 	if found && t.ended != nil {
-		t.ended(k)
+		t.ended(k, tw != nil)
 	}
 }
 

@@ -15,8 +15,11 @@ type HeaderOptions struct {
 
 // SetHeaderOptions changes what the datagrams sent from now on say.
 func (u *UDPConn) SetHeaderOptions(o HeaderOptions) error {
-	if err := u.open(); err != nil {
-		return err
+	u.mu.Lock()
+	ended := u.ended
+	u.mu.Unlock()
+	if ended {
+		return ErrClosed
 	}
 	u.sendMu.Lock()
 	defer u.sendMu.Unlock()

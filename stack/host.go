@@ -37,15 +37,22 @@ type Config struct {
 	// are answered by cookies (RFC 4987); if it is negative all are.
 	MaxHalfOpen int
 	// MaxMemory bounds the bytes of what TCP connections hold: received and not
-	// read, out of order, written and not acknowledged. Near to it windows grow no
-	// more; at it out-of-order data goes first, and new data of connections that
-	// have some is as if lost. Default: an eighth of the machine's memory.
+	// read, out of order, written and not acknowledged. From three quarters of it on
+	// windows grow no more, and each connection has an equal share of it: who holds
+	// more is offered nothing, and his new data is as if lost, so that others get in.
+	// At the limit out-of-order data goes, and each may have 4 KiB unread and 16 KiB
+	// written. What does not count: up to 4 KiB unread of each connection, its own
+	// 1.4 KiB, and what TIME-WAIT and the SYN queue keep. So with the 2^20 connections
+	// of MaxConnections some 6 GiB may come on top. Default: an eighth of the
+	// machine's memory.
 	MaxMemory int64
 
 	// FlowEnded, if not nil, is called when nothing is left of a TCP connection,
-	// its TIME-WAIT included. It is called with locks held: it returns at once
+	// its TIME-WAIT included, and of a half-open one that came to nothing. It is called with locks held: it returns at once
 	// and calls nothing of the host's.
-	FlowEnded func(local, remote netip.AddrPort)
+	// waited is whether it has been in TIME-WAIT: if not, packets of the peer's may
+	// still be on their way.
+	FlowEnded func(local, remote netip.AddrPort, waited bool)
 }
 
 // TCPDefaults are what connections have that ask for nothing else.
@@ -158,12 +165,16 @@ func NewHost(cfg Config) *Host {
 	now := h.clock()
 	h.wheel = timer.New(now)
 	h.flows.init([4]uint64{h.random(), h.random(), h.random(), h.random()})
-	h.memory.SetLimit(cfg.MaxMemory)
+	h.pathMTUs.key = [4]uint64{h.random(), h.random(), h.random(), h.random()}
+	h.memory.SetLimit(cfg.MaxMemory, &h.sockets)
 	h.chunks = &tcp.ChunkPool{Memory: &h.memory}
 	h.held = mustPool(nic.PoolConfig{BufferSize: 4096, Headroom: 16, Max: 1 << 16, Slab: 16})
 	h.big = mustPool(nic.PoolConfig{BufferSize: 66 << 10, Headroom: 128, Max: 256, Slab: 1})
 	if ended := cfg.FlowEnded; ended != nil {
-		h.flows.ended = func(k *tuple) { ended(k.addrPorts()) }
+		h.flows.ended = func(k *tuple, waited bool) {
+			local, remote := k.addrPorts()
+			ended(local, remote, waited)
+		}
 	}
 	h.listeners.init()
 	h.synq.init(h)
@@ -175,6 +186,7 @@ func NewHost(cfg Config) *Host {
 	h.ifaces.Store(&[]*Interface{})
 	h.locals.Store(&localAddrs{})
 	h.attachLoopback()
+	h.trimAfterCollections(trimPause)
 	return h
 }
 
@@ -339,13 +351,13 @@ func (h *Host) Close() error {
 		return ErrClosed
 	}
 	for _, l := range h.listeners.all() {
-		l.Close()
+		l.end()
 	}
 	for _, u := range h.udp.all() {
-		u.Close()
+		u.end()
 	}
 	for _, c := range h.icmp.all() {
-		c.Close()
+		c.end()
 	}
 	h.flows.all(func(f *flow) {
 		if f.conn != nil {

@@ -148,7 +148,11 @@ func (q *queue) deliverICMP(d *ipPacket, b []byte) {
 // ReadMsg reads a message, over IPv4 with its IP header before it. What does not
 // fit b is lost: full is how long it was.
 func (c *ICMPConn) ReadMsg(b []byte) (n, full int, from netip.Addr, info DatagramInfo, err error) {
-	n, full, ap, info, err := c.sock.ReadMsg(b)
+	return c.readMsg(&c.sock.udpHolder, b)
+}
+
+func (c *ICMPConn) readMsg(by *udpHolder, b []byte) (n, full int, from netip.Addr, info DatagramInfo, err error) {
+	n, full, ap, err := c.sock.read(by, b, &info)
 	return n, full, ap.Addr(), info, err
 }
 
@@ -156,8 +160,12 @@ func (c *ICMPConn) ReadMsg(b []byte) (n, full int, from netip.Addr, info Datagra
 // the peer of a connected socket. The checksum is the caller's over IPv4 and the
 // stack's over IPv6, as in Linux (RFC 3542 section 3.1).
 func (c *ICMPConn) WriteMsg(b []byte, dst netip.Addr, o SendOptions) (int, error) {
+	return c.writeMsg(&c.sock.udpHolder, b, dst, &o)
+}
+
+func (c *ICMPConn) writeMsg(by *udpHolder, b []byte, dst netip.Addr, o *SendOptions) (int, error) {
 	s, h := c.sock, c.host
-	if err := s.status(); err != nil {
+	if err := s.status(by); err != nil {
 		return 0, err
 	}
 	if !dst.IsValid() {
@@ -170,7 +178,7 @@ func (c *ICMPConn) WriteMsg(b []byte, dst netip.Addr, o SendOptions) (int, error
 	s.sendMu.Lock()
 	defer s.sendMu.Unlock()
 	switch {
-	case s.sendExpired || s.sendUntil <= now:
+	case by.sendExpired || by.sendUntil <= now:
 		return 0, errDeadline
 	case !dst.IsValid():
 		return 0, syscall.EDESTADDRREQ
@@ -184,7 +192,7 @@ func (c *ICMPConn) WriteMsg(b []byte, dst netip.Addr, o SendOptions) (int, error
 	if dst.IsUnspecified() {
 		dst = loopbackOf(dst)
 	}
-	k, err := s.sendKey(dst, &o)
+	k, err := s.sendKey(dst, o)
 	if err != nil {
 		return 0, err
 	}
@@ -192,7 +200,7 @@ func (c *ICMPConn) WriteMsg(b []byte, dst netip.Addr, o SendOptions) (int, error
 		return 0, err
 	}
 	p := &s.last
-	s.mark(p, &o)
+	s.mark(p, o)
 	if s.opts.NoBroadcast && p.iface.isBroadcast(p.dst) {
 		return 0, syscall.EACCES
 	}
@@ -252,13 +260,22 @@ func (c *ICMPConn) SetReadBuffer(bytes int) error { return c.sock.SetReadBuffer(
 // SetWriteBuffer is accepted: a message goes to the device at once.
 func (c *ICMPConn) SetWriteBuffer(bytes int) error { return c.sock.SetWriteBuffer(bytes) }
 
-// Close closes the socket. A second Close returns ErrClosed.
-func (c *ICMPConn) Close() error {
-	if err := c.sock.Close(); err != nil {
-		return err
+// Close closes the socket. While there are handles (see Dup) it only ends the
+// ICMPConn's own calls. A second Close returns ErrClosed.
+func (c *ICMPConn) Close() error { return c.close(&c.sock.udpHolder) }
+
+func (c *ICMPConn) close(by *udpHolder) error {
+	last, err := c.sock.close(by)
+	if last {
+		c.end()
 	}
+	return err
+}
+
+// end closes the socket whoever holds it still.
+func (c *ICMPConn) end() {
+	c.sock.end()
 	c.host.icmp.change(func(s []*ICMPConn) []*ICMPConn {
 		return slices.DeleteFunc(s, func(o *ICMPConn) bool { return o == c })
 	})
-	return nil
 }

@@ -3,7 +3,6 @@ package stack
 import (
 	"time"
 
-	"github.com/fastnet-go/fastnet/stack/header"
 	"github.com/fastnet-go/fastnet/stack/tcp"
 )
 
@@ -53,22 +52,30 @@ func (r *receiveQueue) account(m *tcp.Memory) {
 // most, and to what was offered before.
 func (r *receiveQueue) free(m *tcp.Memory) int {
 	const slack = 16 << 10 // some small packets are kept as they are
-	if r.bytes > 0 && m.Full() {
-		return 0
-	}
 	return max(0, int(r.allowed(m)-max(r.bytes, (r.mem-slack)/2)))
 }
 
 // allowed is the buffer's size as memory is now. What was offered is not taken
 // back (RFC 9293 section 3.8.6), but nothing is added.
 func (r *receiveQueue) allowed(m *tcp.Memory) int32 {
-	switch {
-	case m.Full():
-		return min(r.limit, leastOffer)
-	case m.Tight():
-		return min(r.limit, firstRcvBuf)
+	if !m.Tight() {
+		return r.limit
 	}
-	return r.limit
+	return min(r.limit, offer(m))
+}
+
+// offer is what a connection without unread data is offered while memory is tight:
+// half of its share, as buffers take more than the payload in them.
+func offer(m *tcp.Memory) int32 {
+	return int32(min(max(m.Share()/2, leastOffer), firstRcvBuf))
+}
+
+// limitOffer makes the first window of a connection no larger than what will be
+// taken: beyond, the peer would have to send everything twice.
+func (h *Host) limitOffer(r *tcp.Request) {
+	if h.memory.Tight() {
+		r.Offer(int(offer(&h.memory)))
+	}
 }
 
 // updateDue reports whether the reader has taken so much that the peer may be
@@ -78,8 +85,8 @@ func (r *receiveQueue) updateDue(m *tcp.Memory) bool {
 	return r.drained >= r.allowed(m)/4 || r.bytes == 0 && r.drained > 0 && m.Tight()
 }
 
-// leastOffer is what a connection without unread data is offered however short
-// memory is, so that it does not stand still.
+// leastOffer is what a connection may have that is unread however short memory is,
+// so that it does not stand still.
 const leastOffer = 4 << 10
 
 // rightsize lets the receive buffer grow with what the reader takes. r.mu and the
@@ -98,18 +105,15 @@ func (c *TCPConn) rightsize(now time.Duration) {
 	}
 }
 
-// refuse takes the data off a segment that came while memory is full, as if it
-// had been lost, unless the reader has nothing: then it must come on. What the
-// segment acknowledges counts.
-func (c *TCPConn) refuse(seg *tcp.Segment) {
-	r := &c.rq
-	r.mu.Lock()
-	empty := r.bytes == 0
-	r.mu.Unlock()
-	if empty || len(seg.Payload) == 0 {
-		return
+// refuses reports whether n bytes that came while memory is tight are not taken:
+// the connection holds its share of it already, and more than the least that each
+// may have. Who has nothing must come on.
+func (c *TCPConn) refuses(n int) bool {
+	if n == 0 {
+		return false
 	}
-	seg.Payload = nil
-	seg.Flags &^= header.TCPFlagFIN
-	c.host.count.drops[DropMemory].Add(1)
+	m, r := &c.host.memory, &c.rq
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bytes > 0 && int(r.bytes)+n > leastOffer && int(r.mem)+n > m.Share()+2*leastOffer
 }

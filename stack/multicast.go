@@ -303,7 +303,7 @@ func (u *UDPConn) JoinGroup(index int, group netip.Addr) error {
 	defer u.mu.Unlock()
 	m := membership{i, group}
 	switch {
-	case u.closed:
+	case u.ended:
 		return ErrClosed
 	case slices.Contains(u.joined, m):
 		return syscall.EADDRINUSE
@@ -323,7 +323,7 @@ func (u *UDPConn) LeaveGroup(index int, group netip.Addr) error {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.closed {
+	if u.ended {
 		return ErrClosed
 	}
 	at := slices.Index(u.joined, membership{i, group})
@@ -359,6 +359,7 @@ func (q *queue) receiveGroup(p *nic.Packet, n int, k *tuple, from netip.Addr, in
 		h.drop(p, DropNotLocal)
 		return
 	}
+	q.endDatagrams() // what came before it is first
 	src := netip.AddrPortFrom(from, k.remotePort)
 	p.Trim(n)
 	p.TrimFront(header.UDPLen)

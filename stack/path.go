@@ -27,6 +27,7 @@ type path struct {
 	known    pathMTU                      // of the path's MTU, if it is less than the interface's
 	tos      uint8                        // of its packets: type of service or traffic class
 	hops     uint8                        // of its packets: time to live or hop limit; 0: the default
+	shard    uint8                        // of the destination: see Host.generation
 	gen      uint64                       // see Host.generation
 	lost     bool                         // src is no address of the host's any more
 }
@@ -41,7 +42,9 @@ func (h *Host) findPath(dst, src netip.Addr, flow uint64) (path, error) {
 // findPathVia is findPath through the interface of index via, unless that is 0
 // or dst is an address of the host's own.
 func (h *Host) findPathVia(via int, dst, src netip.Addr, flow uint64) (path, error) {
-	p := path{dst: dst.WithZone("").Unmap(), src: src, gen: h.generation()}
+	p := path{dst: dst.WithZone("").Unmap(), src: src}
+	p.shard = pathShard(h.pathMTUs.hash(p.dst))
+	p.gen = h.generation(p.shard)
 	switch {
 	case h.isLocal(p.dst):
 		p.iface, p.nextHop = h.loop, p.dst

@@ -21,16 +21,40 @@ const (
 
 // pathMTUs remembers to which destinations the path carries less than the
 // interface does (RFC 1191, RFC 8201). Who writes to it has checked that the
-// ICMP message quotes a packet of ours.
+// ICMP message quotes a packet of ours. A look-up takes no lock: each packet of a
+// server that answers many may be one, and who sends ICMP messages must not slow
+// them down.
 type pathMTUs struct {
-	gen atomic.Uint64 // changes with each entry: paths look again
-	mu  sync.Mutex
-	m   map[netip.Addr]pathMTU
+	key [4]uint64     // of the hash: a stranger chooses among destinations
+	gen atomic.Uint64 // changes with each change of addresses: paths look again
+	// changed counts the entries made of destinations of one hash: paths to others
+	// need not look again.
+	changed [256]atomic.Uint64
+
+	mu    sync.Mutex // of changes
+	slots atomic.Pointer[[maxPathMTUs]atomic.Pointer[pathMTUEntry]]
 }
+
+// pathMTUWays is how many slots an entry may be in.
+const pathMTUWays = 8
 
 type pathMTU struct {
 	mtu   int
 	until time.Duration
+}
+
+// pathMTUEntry does not change once it is in a slot.
+type pathMTUEntry struct {
+	dst netip.Addr
+	pathMTU
+}
+
+// end is when an entry is not believed any more.
+func (e *pathMTUEntry) end() time.Duration {
+	if e == nil {
+		return 0
+	}
+	return e.until
 }
 
 // lower notes that the path to dst carries packets of mtu bytes, and returns
@@ -39,41 +63,63 @@ func (t *pathMTUs) lower(dst netip.Addr, mtu int, now time.Duration) int {
 	mtu = max(mtu, leastMTU(dst))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if old, ok := t.m[dst]; ok && old.mtu <= mtu && old.until > now {
-		return old.mtu
+	slots := t.slots.Load()
+	if slots == nil {
+		slots = new([maxPathMTUs]atomic.Pointer[pathMTUEntry])
+		t.slots.Store(slots)
 	}
-	if t.m == nil {
-		t.m = make(map[netip.Addr]pathMTU)
-	}
-	if len(t.m) >= maxPathMTUs {
-		for a := range t.m { // any: it will be learnt again
-			delete(t.m, a)
+	h := t.hash(dst)
+	set := slots[h%(maxPathMTUs/pathMTUWays)*pathMTUWays:][:pathMTUWays]
+	into := 0
+	for i := range set {
+		e := set[i].Load()
+		if e != nil && e.dst == dst {
+			if e.mtu <= mtu && e.until > now {
+				return e.mtu
+			}
+			into = i
 			break
 		}
+		if e.end() < set[into].Load().end() { // the oldest: it will be learnt again
+			into = i
+		}
 	}
-	t.m[dst] = pathMTU{mtu, now + pathMTULife}
-	t.gen.Add(1)
+	set[into].Store(&pathMTUEntry{dst, pathMTU{mtu, now + pathMTULife}})
+	t.changed[pathShard(h)].Add(1)
 	return mtu
 }
 
 // lookup returns what is known of the path to dst: a zero mtu is nothing.
 func (t *pathMTUs) lookup(dst netip.Addr, now time.Duration) pathMTU {
-	if t.gen.Load() == 0 {
+	slots := t.slots.Load()
+	if slots == nil {
 		return pathMTU{}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p, ok := t.m[dst]
-	if ok && p.until <= now {
-		delete(t.m, dst)
-		return pathMTU{}
+	set := slots[t.hash(dst)%(maxPathMTUs/pathMTUWays)*pathMTUWays:][:pathMTUWays]
+	for i := range set {
+		if e := set[i].Load(); e != nil && e.dst == dst && now < e.until {
+			return e.pathMTU
+		}
 	}
-	return p
+	return pathMTU{}
 }
 
-// generation changes when paths may have: of the routing table, and of what is
-// known of their MTU.
-func (h *Host) generation() uint64 { return h.routes.Generation() + h.pathMTUs.gen.Load() }
+func (t *pathMTUs) hash(dst netip.Addr) uint64 {
+	k := tuple{remote: toAddr(dst)}
+	return k.hash(&t.key)
+}
+
+// pathShard is the part of a hash that chooses the count of changes.
+func pathShard(hash uint64) uint8 { return uint8(hash >> 56) }
+
+// generation changes when the paths of a shard may have: with the routing table, and
+// with what is known of their MTU.
+func (h *Host) generation(shard uint8) uint64 {
+	return h.routes.Generation() + h.pathMTUs.gen.Load() + h.pathMTUs.changed[shard].Load()
+}
+
+// current reports whether nothing has changed since the path was looked up.
+func (p *path) current() bool { return p.gen == p.iface.host.generation(p.shard) }
 
 const (
 	// largeSlots is how many large datagrams are remembered, in 128 KiB; of two

@@ -31,6 +31,7 @@ type worker struct {
 	turn      time.Duration   // what a yield takes, on average
 	busy      bool            // the latest round made many goroutines runnable
 	rounds    int             // since the timers were looked at
+	behind    int             // looks in a row that found a reader polling
 	yielder   *netpollYielder // nil before first use
 	noYield   bool            // there is none to be had
 
@@ -218,10 +219,10 @@ func (w *worker) park() time.Duration {
 		}
 	}
 	for _, q := range qs {
-		if !q.mu.TryLock() {
+		if !w.lockIdle(q) {
 			return 0 // a reader polls it, and may leave packets behind
 		}
-		armed := q.down || q.dev.Arm()
+		armed := q.down || q.arm()
 		q.mu.Unlock()
 		if !armed || q.kickNow() || q.anyAcks.Load() { // since the flush, by a reader that polled
 			return 0
@@ -241,6 +242,26 @@ func (w *worker) park() time.Duration {
 		}
 	}
 	return wait
+}
+
+// patientRounds is how often a worker that has nothing else to do looks whether a
+// reader is done polling, before it waits for that. Mostly it is, at once.
+const patientRounds = 4
+
+// lockIdle locks q, unless a reader polls it. One that takes a long time, of a
+// stream that keeps coming, is waited for: a worker that went on looking would take
+// a processor, perhaps the peer's. Holders of q.mu wait for nothing of a worker's.
+func (w *worker) lockIdle(q *queue) bool {
+	if q.mu.TryLock() {
+		w.behind = 0
+		return true
+	}
+	if w.behind++; w.behind <= patientRounds {
+		return false
+	}
+	w.behind = 0
+	q.mu.Lock()
+	return true
 }
 
 // awaitRound returns when the round under way, which may have begun with other

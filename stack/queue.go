@@ -28,12 +28,13 @@ type queue struct {
 	worker atomic.Pointer[worker] // who polls it; nil: a single goroutine
 
 	// Receiving. mu is held by who polls; a reader may try to.
-	mu    sync.Mutex
-	pkts  [maxWoken]*nic.Packet
-	cur   *TCPConn // locked: the connection of the packet before
-	run   run      // what of cur's packets the state machine has not seen yet
-	apart bool     // each segment comes from the state machine and goes to it alone: for tests
-	down  bool     // under mu: the host is closed
+	mu        sync.Mutex
+	pkts      [maxWoken]*nic.Packet
+	cur       *TCPConn // locked: the connection of the packet before
+	run       run      // what of cur's packets the state machine has not seen yet
+	datagrams datagramRun
+	apart     bool // each segment comes from the state machine and goes to it alone: for tests
+	down      bool // under mu: the host is closed
 	// group: the frame at hand came by a multicast or broadcast Ethernet address.
 	group bool
 	// frame: the frame at hand, whole, and framePacket whose it is.
@@ -52,11 +53,14 @@ type queue struct {
 
 	// Transmitting.
 	kickWanted atomic.Bool
-	full       atomic.Bool // overflow is not empty, or a connection is stalled
-	txMu       sync.Mutex
-	overflow   []*nic.Packet // refused by the device, in order
-	stalled    []*TCPConn    // waiting for a buffer or for the ring
-	retryAt    time.Duration
+	// state: queueFull while overflow is not empty or a connection is stalled, and
+	// above it how often the poller has armed the device. See transmit.go.
+	state    atomic.Uint32
+	again    atomic.Bool // the poller is to look at a stall before it sleeps
+	txMu     sync.Mutex
+	overflow []*nic.Packet // refused by the device, in order
+	stalled  []*TCPConn    // waiting for a buffer or for the ring
+	retryAt  time.Duration
 
 	ackMu   sync.Mutex
 	acks    []*TCPConn // with a delayed ACK
@@ -98,7 +102,7 @@ func (q *queue) wake() {
 // returns how many packets it moved. It does nothing if somebody else polls.
 func (q *queue) poll() int {
 	n := 0
-	if q.full.Load() {
+	if q.isFull() {
 		n += q.retry()
 	}
 	if !q.dev.Pending() || !q.mu.TryLock() {
@@ -139,6 +143,7 @@ func (q *queue) poll() int {
 	}
 	if k > 0 {
 		q.endRun(now)
+		q.endDatagrams()
 		if busy := q.woken >= manyWoken || q.busy.Load() && !(drained && q.woken < q.limit); busy != q.busy.Load() {
 			q.busy.Store(busy)
 		}
@@ -163,111 +168,6 @@ func (q *queue) endRun(now time.Duration) {
 		c.afterInput(now)
 		c.unlock()
 	}
-}
-
-// transmit passes packets to the device. They are the queue's from then on.
-func (q *queue) transmit(pkts []*nic.Packet) {
-	if !q.full.Load() {
-		n := q.dev.Send(pkts)
-		if n == len(pkts) {
-			return
-		}
-		pkts = pkts[n:]
-	}
-	q.txMu.Lock()
-	defer q.txMu.Unlock()
-	for _, p := range pkts {
-		if q.host.closed.Load() {
-			q.host.drop(p, DropClosed)
-			continue
-		}
-		if len(q.overflow) >= maxOverflow {
-			q.host.drop(p, DropTransmitQueue)
-			continue
-		}
-		q.overflow = append(q.overflow, p)
-	}
-	q.setFull()
-}
-
-// stall makes c's output go on when the device has room again. c is locked.
-func (q *queue) stall(c *TCPConn) {
-	if c.stalled {
-		return
-	}
-	c.stalled = true
-	q.txMu.Lock()
-	q.stalled = append(q.stalled, c)
-	q.setFull()
-	q.txMu.Unlock()
-}
-
-// setFull is called with txMu held.
-func (q *queue) setFull() {
-	q.full.Store(true)
-	if q.retryAt == Never {
-		q.retryAt = q.host.now() + stallTimeout
-		q.wake() // it may have armed the device before that fell short
-	}
-}
-
-// retry sends what the device refused before, and lets stalled connections go
-// on. It returns how many packets it moved.
-func (q *queue) retry() int {
-	q.txMu.Lock()
-	n := 0
-	for len(q.overflow) > 0 {
-		k := q.dev.Send(q.overflow[:min(burst, len(q.overflow))])
-		if k == 0 {
-			break
-		}
-		n += k
-		clear(q.overflow[:k])
-		q.overflow = q.overflow[k:]
-	}
-	if n > 0 {
-		q.kickWanted.Store(true)
-	}
-	q.retryAt = Never
-	if len(q.overflow) > 0 {
-		q.retryAt = q.host.now() + stallTimeout
-		q.txMu.Unlock()
-		return n
-	}
-	q.overflow = nil
-	stalled := q.stalled
-	q.stalled = nil
-	q.full.Store(false)
-	q.txMu.Unlock()
-	for _, c := range stalled {
-		c.signal(pendingResume)
-	}
-	return n
-}
-
-// kick tells the device to send. While a poller is awake it does that, once for
-// many packets.
-func (q *queue) kick() {
-	w := q.worker.Load()
-	if w == nil {
-		q.dev.Kick()
-		return
-	}
-	if !q.kickWanted.Load() {
-		q.kickWanted.Store(true)
-	}
-	if w.parked.Load() {
-		q.kickNow()
-	}
-}
-
-// kickNow carries out a kick that was asked for.
-func (q *queue) kickNow() bool {
-	if q.kickWanted.Load() && q.kickWanted.Swap(false) {
-		q.dev.Kick()
-		return true
-	}
-	return false
 }
 
 // delayAck puts c on the list of those whose acknowledgement may wait for data
@@ -312,7 +212,7 @@ func (q *queue) flushAcks() int {
 // stallTimeout whether they have room again.
 func (q *queue) nextEvent() time.Duration {
 	next := q.dev.NextEvent()
-	if q.full.Load() {
+	if q.isFull() {
 		q.txMu.Lock()
 		next = min(next, q.retryAt)
 		q.txMu.Unlock()
@@ -328,15 +228,4 @@ func (q *queue) shutReceive() {
 	q.mu.Lock()
 	q.down = true
 	q.mu.Unlock()
-}
-
-// shutTransmit releases what waits for the device. The host is closed.
-func (q *queue) shutTransmit() {
-	q.txMu.Lock()
-	for _, p := range q.overflow {
-		q.host.drop(p, DropClosed)
-	}
-	q.overflow = nil
-	q.stalled = nil
-	q.txMu.Unlock()
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/nic"
-	"github.com/fastnet-go/fastnet/stack/timer"
 )
 
 // receiveQueue holds the in-order bytes that no Read has taken, as the packets
@@ -27,15 +26,13 @@ type receiveQueue struct {
 	taken      int32   // bytes read since rightsize looked
 	packets    int32
 	end        error
-	deadline   time.Duration
-	timer      timer.Timer
+	holder     // the TCPConn; others are its TCPHandles
 
-	fixed   bool  // limit does not change by itself
-	closed  bool  // Close was called
-	shut    bool  // CloseRead was called
-	expired bool  // the deadline has passed
-	credit  int8  // rounds that a reader polls before it sleeps
-	missed  uint8 // blocked reads since credit ran out
+	fixed  bool  // limit does not change by itself
+	ended  bool  // the last holder has closed it
+	shut   bool  // CloseRead was called
+	credit int8  // rounds that a reader polls before it sleeps
+	missed uint8 // blocked reads since credit ran out
 }
 
 // errDeadline is os.ErrDeadlineExceeded, which every call reports alike.
@@ -43,7 +40,7 @@ var errDeadline = os.ErrDeadlineExceeded
 
 func (r *receiveQueue) init(limit int) {
 	r.limit = int32(limit)
-	r.deadline = Never
+	r.holder.init()
 	r.credit = 2
 }
 
@@ -169,12 +166,12 @@ func (r *receiveQueue) discard() int {
 }
 
 // status is why a reader need not wait, although it may have nothing to read:
-// nil if it should.
-func (r *receiveQueue) status() error {
+// nil if it should. by is the holder that it reads for.
+func (r *receiveQueue) status(by *holder) error {
 	switch {
-	case r.closed:
+	case by.closed || r.ended:
 		return ErrClosed
-	case r.expired:
+	case by.expired:
 		return errDeadline
 	}
 	return nil
@@ -219,14 +216,16 @@ func (r *receiveQueue) learn(found bool) {
 
 // Read reads what has arrived, at least a byte. It returns io.EOF after the
 // peer's FIN, and what arrived before a reset comes before its error.
-func (c *TCPConn) Read(b []byte) (int, error) {
+func (c *TCPConn) Read(b []byte) (int, error) { return c.read(&c.rq.holder, b) }
+
+func (c *TCPConn) read(by *holder, b []byte) (int, error) {
 	r := &c.rq
 	r.mu.Lock()
-	if len(b) == 0 && !r.closed {
+	if len(b) == 0 && !by.closed && !r.ended {
 		r.mu.Unlock()
 		return 0, nil
 	}
-	if err := c.awaitReadable(); err != nil {
+	if err := c.awaitReadable(by); err != nil {
 		r.mu.Unlock()
 		return 0, err
 	}
@@ -242,13 +241,13 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 
 // awaitReadable returns when there is something to read, or why Read returns
 // nothing. The receive queue's mutex is held, and released meanwhile.
-func (c *TCPConn) awaitReadable() error {
+func (c *TCPConn) awaitReadable(by *holder) error {
 	r := &c.rq
-	if err := r.status(); err != nil {
+	if err := r.status(by); err != nil {
 		return err
 	}
 	if r.bytes == 0 && r.end == nil && !r.shut {
-		if err := c.awaitData(); err != nil {
+		if err := c.awaitData(by); err != nil {
 			return err
 		}
 	}
@@ -265,7 +264,7 @@ func (c *TCPConn) awaitReadable() error {
 func (c *TCPConn) TryRead(b []byte) (int, error) {
 	r := &c.rq
 	r.mu.Lock()
-	wait := r.status() == nil && r.bytes == 0 && r.end == nil && !r.shut
+	wait := r.status(&r.holder) == nil && r.bytes == 0 && r.end == nil && !r.shut
 	r.mu.Unlock()
 	if wait && len(b) > 0 {
 		return 0, ErrWouldBlock
@@ -275,7 +274,7 @@ func (c *TCPConn) TryRead(b []byte) (int, error) {
 
 // awaitData returns when there is something to read or an end to report. The
 // receive queue's mutex is held, and released meanwhile.
-func (c *TCPConn) awaitData() error {
+func (c *TCPConn) awaitData(by *holder) error {
 	r := &c.rq
 	for n := r.rounds(); n > 0 && !c.home.Load().busy.Load(); n-- {
 		r.mu.Unlock()
@@ -286,17 +285,17 @@ func (c *TCPConn) awaitData() error {
 		} else if n == 1 {
 			r.learn(false)
 		}
-		if err := r.status(); err != nil || r.bytes > 0 || r.end != nil {
+		if err := r.status(by); err != nil || r.bytes > 0 || r.end != nil {
 			return err
 		}
 	}
 	for r.bytes == 0 && r.end == nil && !r.shut {
-		if err := r.status(); err != nil {
+		if err := r.status(by); err != nil {
 			return err
 		}
 		r.waits.wait(c.host, &r.mu)
 	}
-	return r.status()
+	return r.status(by)
 }
 
 // updateWindow tells the peer of the room that the reader made, if that is

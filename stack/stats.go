@@ -72,7 +72,7 @@ type counters struct {
 	icmpIn, icmpOut, icmpErrorsIn, icmpErrorsOut atomic.Uint64
 	joined                                       atomic.Uint64
 	reassembled, fragmentsIn, fragmentsOut       atomic.Uint64
-	retransmits, bytesIn                         atomic.Uint64 // of connections that are gone
+	retransmits, lossProbes, bytesIn             atomic.Uint64 // of connections that are gone
 	bytesOut                                     atomic.Uint64
 	established                                  atomic.Int64
 }
@@ -103,6 +103,7 @@ type TCPStats struct {
 	CookiesInvalid            uint64 // ACKs that came while cookies were out and brought none
 	CookiesExpired            uint64 // ACKs that brought one back too late
 	Retransmits               uint64 // segments sent again
+	LossProbes                uint64 // tail loss probes (RFC 8985), most of them counted above too
 	BytesIn, BytesOut         uint64 // payload
 	Coalesced                 uint64 // segments received that went up together with the one before
 	Strays                    uint64 // runs of segments that came by another queue than the connection's home
@@ -133,10 +134,10 @@ func (h *Host) Stats() Stats {
 			ActiveOpens: c.activeOpens.Load(), PassiveOpens: c.passiveOpens.Load(),
 			OpenFails: c.openFails.Load(), Resets: c.resets.Load(), ResetsSent: c.resetsSent.Load(),
 			Established: c.established.Load(),
-			Memory:      h.memory.Used(), HalfOpen: int(h.synq.n.Load()), SYNs: c.synsIn.Load(), SYNTimeouts: c.synTimeouts.Load(),
+			Memory:      h.memory.Used() + int64(h.chunks.Uncounted()), HalfOpen: int(h.synq.n.Load()), SYNs: c.synsIn.Load(), SYNTimeouts: c.synTimeouts.Load(),
 			CookiesSent: c.cookiesSent.Load(), CookiesValid: c.cookiesValid.Load(),
 			CookiesInvalid: c.cookiesInvalid.Load(), CookiesExpired: c.cookiesExpired.Load(),
-			Retransmits: c.retransmits.Load(), BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
+			Retransmits: c.retransmits.Load(), LossProbes: c.lossProbes.Load(), BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 		},
 		UDP: UDPStats{In: c.udpIn.Load(), Out: c.udpOut.Load()},
 		IP: IPStats{

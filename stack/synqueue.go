@@ -145,6 +145,42 @@ func (s *synQueue) completed(r *halfOpen) {
 	s.mu.Unlock()
 }
 
+// forget is remove of what has not become a connection and will not.
+func (s *synQueue) forget(r *halfOpen) {
+	s.remove(r)
+	if ended := s.host.flows.ended; ended != nil {
+		ended(&r.key, false)
+	}
+}
+
+// visit calls visit with the key of each with a local port, 0 standing for all.
+func (s *synQueue) visit(port uint16, visit func(*tuple)) {
+	if s.n.Load() == 0 {
+		return
+	}
+	s.mu.Lock()
+	var all []tuple
+	for k := range s.records {
+		if port == 0 || k.localPort == port {
+			all = append(all, k)
+		}
+	}
+	s.mu.Unlock()
+	for i := range all {
+		visit(&all[i])
+	}
+}
+
+// has reports whether one is there.
+func (s *synQueue) has(k *tuple) bool {
+	if s.n.Load() == 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.records[*k] != nil
+}
+
 // remove takes r off the books.
 func (s *synQueue) remove(r *halfOpen) {
 	s.levels[r.core.Timeouts()].remove(r)
@@ -199,7 +235,7 @@ func (s *synQueue) Expire(_ int, now time.Duration) {
 					break
 				}
 				if level >= retries || level >= fewRetries && 2*r.listener.halfOpen > max(r.listener.opts.Backlog, leastSYNQueue) {
-					s.remove(r)
+					s.forget(r)
 					if !r.complete {
 						s.recycle(r)
 					}
@@ -240,7 +276,7 @@ func (s *synQueue) drop(l *TCPListener) {
 		for r := s.levels[level].first; r != nil; {
 			next := r.next
 			if r.listener == l {
-				s.remove(r)
+				s.forget(r)
 				mine = append(mine, r)
 			}
 			r = next
@@ -296,7 +332,7 @@ func (q *queue) receiveHalfOpen(p *nic.Packet, k *tuple, seg *tcp.Segment, now t
 			h.count.resetsSent.Add(1)
 		}
 	case tcp.RequestEnd:
-		s.remove(r)
+		s.forget(r)
 		s.recycle(r)
 		reply = false
 	case tcp.RequestAccept:
@@ -308,17 +344,21 @@ func (q *queue) receiveHalfOpen(p *nic.Packet, k *tuple, seg *tcp.Segment, now t
 			h.drop(p, why)
 			return true
 		}
-		r.complete = true
-		req, pa, known := r.core, r.path, r.q == q && r.path.gen == h.generation()
-		s.mu.Unlock()
-		if !known {
+		pa := r.path
+		if r.q != q || !pa.current() {
 			var err error
 			if pa, err = h.pathBack(q, k); err != nil {
-				s.completed(r)
+				// The link is down, say, and will come back. The record
+				// stays: for the peer the connection is established, and
+				// without it what the peer sends next would be reset.
+				s.mu.Unlock()
 				h.drop(p, DropNoRoute)
 				return true
 			}
 		}
+		r.complete = true
+		req := r.core
+		s.mu.Unlock()
 		l.establish(q, p, k, &pa, &req, r, now)
 		return true
 	}
@@ -347,15 +387,18 @@ func (l *TCPListener) receiveCookie(q *queue, p *nic.Packet, k *tuple, seg *tcp.
 	}
 	recent := now-s.baked < cookieRace
 	pa, err := h.pathBack(q, k)
-	verdict := tcp.CookieInvalid
-	if err == nil {
-		init := pa.tcpInit(0, pa.tsOffset(&h.secret))
-		verdict = s.cookies.Check(&req, l.config, &init, seg, local, remote, now)
+	if err != nil { // there may be one when the peer sends this again
+		s.mu.Unlock()
+		h.drop(p, DropNoRoute)
+		return true
 	}
+	init := pa.tcpInit(0, pa.tsOffset(&h.secret))
+	verdict := s.cookies.Check(&req, l.config, &init, seg, local, remote, now)
 	s.mu.Unlock()
 	switch verdict {
 	case tcp.CookieValid:
 		h.count.cookiesValid.Add(1)
+		h.limitOffer(&req)
 	case tcp.CookieExpired:
 		h.count.cookiesExpired.Add(1)
 		return false

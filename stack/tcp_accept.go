@@ -35,6 +35,7 @@ func (l *TCPListener) receiveSYN(q *queue, k *tuple, seg *tcp.Segment, old *flow
 	pa.resolve(now)
 	var req tcp.Request
 	req.Open(l.config, &init, seg, now)
+	h.limitOffer(&req)
 	// One that replaces a TIME-WAIT record is kept in any case: it takes no more
 	// than that did, and a cookie could not begin after what the old one sent.
 	kept, closed := h.synq.add(q, k, l, &pa, &req, old != nil, now)
@@ -61,7 +62,7 @@ func (l *TCPListener) receiveSYN(q *queue, k *tuple, seg *tcp.Segment, old *flow
 // takes reports whether a connection can be begun or completed, or else why not.
 func (l *TCPListener) takes() (Drop, bool) {
 	l.mu.Lock()
-	full := l.closed || len(l.queue) >= l.opts.Backlog
+	full := l.ended || len(l.queue) >= l.opts.Backlog
 	l.mu.Unlock()
 	switch {
 	case full:
@@ -75,7 +76,7 @@ func (l *TCPListener) takes() (Drop, bool) {
 func (l *TCPListener) isClosed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.closed
+	return l.ended
 }
 
 // pathBack is the path to the peer of a segment that came on q.
@@ -125,7 +126,7 @@ func (l *TCPListener) establish(q *queue, p *nic.Packet, k *tuple, pa *path, req
 func (l *TCPListener) push(c *TCPConn) {
 	l.host.count.passiveOpens.Add(1)
 	l.mu.Lock()
-	if c.unaccepted = l.closed; !c.unaccepted {
+	if c.unaccepted = l.ended; !c.unaccepted {
 		if cap(l.queue) == 0 {
 			l.queue = make([]*TCPConn, 0, 16) // not one for each that comes
 		}

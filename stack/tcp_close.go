@@ -13,7 +13,7 @@ import (
 func (r *receiveQueue) close(m *tcp.Memory) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.closed = true
+	r.ended = true
 	if !defect.On(defect.ReadersSleepOn) {
 		r.wake()
 	}
@@ -24,15 +24,21 @@ func (r *receiveQueue) close(m *tcp.Memory) int {
 
 // Close ends the connection. What was written still goes out, in the
 // background; but if there are bytes that nobody has read, the peer is told by
-// a RST (RFC 2525 section 2.17). A second Close returns ErrClosed.
-func (c *TCPConn) Close() error {
+// a RST (RFC 2525 section 2.17). While there are handles (see Dup) it only ends the
+// TCPConn's own calls. A second Close returns ErrClosed.
+func (c *TCPConn) Close() error { return c.close(&c.rq.holder, &c.wq.holder) }
+
+func (c *TCPConn) close(r, w *holder) error {
 	c.lock()
 	defer c.unlock()
-	if c.released {
+	if c.released || w.closed {
 		if defect.On(defect.SecondCloseSucceeds) {
 			return nil
 		}
 		return ErrClosed
+	}
+	if c.detach(r, w) {
+		return nil
 	}
 	now := c.host.now()
 	unread := c.release()
@@ -60,11 +66,15 @@ func (c *TCPConn) release() (unread bool) {
 		c.host.ended.remove(c)
 	}
 	c.released = true
-	c.wq.closed = true
+	c.wq.ended = true
 	c.wq.wake()
 	unread = c.rq.close(&c.host.memory) > 0
 	c.host.wheel.Stop(&c.rq.timer)
 	c.host.wheel.Stop(&c.wq.timer)
+	for _, h := range c.others {
+		c.host.wheel.Stop(&h.reader.timer)
+		c.host.wheel.Stop(&h.writer.timer)
+	}
 	return unread
 }
 

@@ -46,15 +46,17 @@ type TCPConn struct {
 	mtu         int32  // the path's, as far as the state machine knows
 	batch       [2]*nic.Packet
 	timer       timer.Timer
-	wantOutput  bool // Next may have something
-	woke        bool // a goroutine was woken since the queue last looked
-	stalled     bool // on the queue's list of stalled connections
-	ackQueued   bool // on the queue's list of delayed ACKs
-	established bool // the handshake was completed once
-	dialEnded   bool // the context of its dial ended before that
-	gone        bool // out of the flow table
-	unaccepted  bool // the listener was closed as the handshake was completed
-	released    bool // closed by the application
+	probe       timer.Timer  // of the tail loss probe
+	wantOutput  bool         // Next may have something
+	woke        bool         // a goroutine was woken since the queue last looked
+	stalled     bool         // on the queue's list of stalled connections
+	ackQueued   bool         // on the queue's list of delayed ACKs
+	established bool         // the handshake was completed once
+	dialEnded   bool         // the context of its dial ended before that
+	gone        bool         // out of the flow table
+	unaccepted  bool         // the listener was closed as the handshake was completed
+	released    bool         // closed by the application, by all handles
+	others      []*TCPHandle // those that are not closed
 	sendErr     error
 	lingerUntil time.Duration
 	linger      int32 // seconds; -1: not set
@@ -68,13 +70,6 @@ type TCPConn struct {
 	rq receiveQueue
 	wq writeQueue
 }
-
-// The timers of a connection, by the id that Expire gets.
-const (
-	timerTCP = iota
-	timerRead
-	timerWrite
-)
 
 // newConn makes a connection with the tuple that local and remote make, on p.
 func (h *Host) newConn(local, remote netip.AddrPort, p path, o *TCPOptions) *TCPConn {
@@ -90,6 +85,7 @@ func (h *Host) newConn(local, remote netip.AddrPort, p path, o *TCPOptions) *TCP
 	}
 	setDefault(&c.ttl, defaultTTL)
 	c.timer.Init(c, timerTCP)
+	c.probe.Init(c, timerProbe)
 	c.rq.timer.Init(c, timerRead)
 	c.wq.timer.Init(c, timerWrite)
 	c.setPath()
@@ -221,32 +217,6 @@ func (c *TCPConn) afterInput(now time.Duration) {
 	c.arm()
 }
 
-// arm sees to it that Tick is called when the state machine's deadline passes.
-func (c *TCPConn) arm() {
-	if c.gone {
-		return
-	}
-	when := c.core.Deadline()
-	if c.lingerUntil != 0 {
-		when = min(when, c.lingerUntil)
-	}
-	if when != Never {
-		c.host.arm(&c.timer, when)
-	}
-}
-
-// Expire is called by the host's timer wheel.
-func (c *TCPConn) Expire(id int, now time.Duration) {
-	switch id {
-	case timerTCP:
-		c.signal(pendingTimer)
-	case timerRead:
-		c.rq.expire(c.host, now)
-	case timerWrite:
-		c.wq.expire(now)
-	}
-}
-
 // finish takes a connection that is over out of the host. The lock is held.
 func (c *TCPConn) finish(now time.Duration) {
 	switch c.core.State() {
@@ -275,6 +245,7 @@ func (c *TCPConn) leave(tw *timeWait) {
 	}
 	info := c.core.Info()
 	h.count.retransmits.Add(uint64(info.Retransmits))
+	h.count.lossProbes.Add(uint64(info.LossProbes))
 	h.count.bytesIn.Add(info.BytesIn)
 	h.count.bytesOut.Add(info.BytesOut)
 	if c.established {
@@ -290,6 +261,9 @@ func (c *TCPConn) leave(tw *timeWait) {
 	}
 	c.core.Release()
 	h.wheel.Stop(&c.timer)
+	if c.probe.Queued() {
+		h.wheel.Stop(&c.probe)
+	}
 	c.wq.wake()
 }
 
@@ -317,6 +291,7 @@ func (c *TCPConn) abortLocked(err error, now time.Duration) {
 func (c *TCPConn) addTo(s *TCPStats) {
 	i := c.coreInfo()
 	s.Retransmits += uint64(i.Retransmits)
+	s.LossProbes += uint64(i.LossProbes)
 	s.BytesIn += i.BytesIn
 	s.BytesOut += i.BytesOut
 }

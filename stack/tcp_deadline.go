@@ -45,70 +45,63 @@ func (c *TCPConn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline makes Reads, those that wait now included, return
 // os.ErrDeadlineExceeded from t on. The zero time means never.
-func (c *TCPConn) SetReadDeadline(t time.Time) error {
+func (c *TCPConn) SetReadDeadline(t time.Time) error { return c.setReadDeadline(&c.rq.holder, t) }
+
+func (c *TCPConn) setReadDeadline(by *holder, t time.Time) error {
 	when, past := c.host.instant(t)
 	r := &c.rq
 	r.mu.Lock()
-	if r.closed {
+	if by.closed || r.ended {
 		r.mu.Unlock()
 		return ErrClosed
 	}
-	r.deadline, r.expired = when, past || r.expired && t.IsZero() && defect.On(defect.ReadDeadlineStays)
+	by.deadline, by.expired = when, past || by.expired && t.IsZero() && defect.On(defect.ReadDeadlineStays)
 	if past && !defect.On(defect.PendingReadSleepsOn) {
 		r.wake()
 	} else if when != Never {
-		c.host.arm(&r.timer, when)
+		c.host.arm(&by.timer, when)
 	}
 	r.mu.Unlock()
 	return nil
 }
 
-// expire is called by the timer, which may be an older deadline's.
-func (r *receiveQueue) expire(h *Host, now time.Duration) {
+// expire is called by a holder's timer.
+func (r *receiveQueue) expire(by *holder, h *Host, now time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case r.deadline == Never || r.deadline == 0 || r.closed:
-	case r.deadline <= now:
-		r.expired = true
+	if by.expire(h, now) {
 		r.wake()
-	default:
-		h.arm(&r.timer, r.deadline)
 	}
 }
 
 // SetWriteDeadline makes Writes, those that wait now included, return
 // os.ErrDeadlineExceeded from t on. The zero time means never.
-func (c *TCPConn) SetWriteDeadline(t time.Time) error {
+func (c *TCPConn) SetWriteDeadline(t time.Time) error { return c.setWriteDeadline(&c.wq.holder, t) }
+
+func (c *TCPConn) setWriteDeadline(by *holder, t time.Time) error {
 	when, past := c.host.instant(t)
 	c.lock()
 	defer c.unlock()
-	w := &c.wq
-	if w.closed {
+	if by.closed || c.wq.ended {
 		return ErrClosed
 	}
 	if defect.On(defect.WriteDeadlineIgnored) {
 		return nil
 	}
-	w.deadline, w.expired = when, past
+	by.deadline, by.expired = when, past
 	if past {
-		w.wake()
+		c.wq.wake()
 	} else if when != Never {
-		c.host.arm(&w.timer, when)
+		c.host.arm(&by.timer, when)
 	}
 	return nil
 }
 
-func (w *writeQueue) expire(now time.Duration) {
+func (w *writeQueue) expire(by *holder, now time.Duration) {
 	c := w.conn
 	c.lock()
 	defer c.unlock()
-	switch {
-	case w.deadline == Never || w.deadline == 0 || w.closed:
-	case w.deadline <= now:
-		w.expired = true
+	if by.expire(c.host, now) {
 		w.wake()
-	default:
-		c.host.arm(&w.timer, w.deadline)
 	}
 }

@@ -173,8 +173,8 @@ func (h *Host) dialFrom(p path, port uint16, remote netip.AddrPort, o *TCPOption
 		if !use(port) {
 			return nil, syscall.EADDRINUSE
 		}
-	} else if near, tries := p.portsOf(remote, use); !h.ports.pickFor(&k, 1+uint8(p.q.index), tries, near) &&
-		!h.ports.pickFor(&k, 0, numEphemeral, use) {
+	} else if near, tries := p.portsOf(remote, use); !h.ports.pickFor(src, remote, 1+uint16(p.q.index), tries, near) &&
+		!h.ports.pickFor(src, remote, 0, numEphemeral, use) {
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	h.count.activeOpens.Add(1)

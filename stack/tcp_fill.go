@@ -16,31 +16,35 @@ const SmallRead = tcp.SmallLoan
 // that waits for little is small. A reader that breaks io.Reader's contract and
 // keeps its buffer may change what is sent.
 func (c *TCPConn) Fill(r io.Reader, large bool) (written int64, readErr, writeErr error) {
+	return c.fill(&c.wq.holder, r, large)
+}
+
+func (c *TCPConn) fill(by *holder, r io.Reader, large bool) (written int64, readErr, writeErr error) {
 	for readErr == nil && writeErr == nil {
 		var n int
-		n, large, readErr, writeErr = c.fillOnce(r, large)
+		n, large, readErr, writeErr = c.fillOnce(by, r, large)
 		written += int64(n)
 	}
 	return written, readErr, writeErr
 }
 
 // fillOnce is one read of a Fill. more is whether the next is to be a large one.
-func (c *TCPConn) fillOnce(r io.Reader, large bool) (written int, more bool, readErr, writeErr error) {
+func (c *TCPConn) fillOnce(by *holder, r io.Reader, large bool) (written int, more bool, readErr, writeErr error) {
 	loan := c.host.chunks.Borrow(uint8(c.key.remotePort), large)
 	defer loan.Release() // if r panics, too
 	n, readErr := r.Read(loan.Bytes())
 	if n > 0 {
-		written, writeErr = c.writeLoan(&loan, n)
+		written, writeErr = c.writeLoan(by, &loan, n)
 	}
 	return written, n >= SmallRead, readErr, writeErr
 }
 
 // writeLoan is Write of the first n bytes of l.
-func (c *TCPConn) writeLoan(l *tcp.Loan, n int) (int, error) {
+func (c *TCPConn) writeLoan(by *holder, l *tcp.Loan, n int) (int, error) {
 	b := l.Bytes()[:n]
 	c.lock()
 	defer c.unlock()
-	if err := c.wq.turn(); err != nil {
+	if err := c.wq.turn(by); err != nil {
 		return 0, err
 	}
 	k := c.core.WriteLoan(l, n)
@@ -48,7 +52,7 @@ func (c *TCPConn) writeLoan(l *tcp.Loan, n int) (int, error) {
 		c.output(c.host.now())
 	}
 	if k < n {
-		m, err := c.write(b[k:])
+		m, err := c.write(by, b[k:])
 		return k + m, err
 	}
 	c.wq.wake() // those whose turn it may be

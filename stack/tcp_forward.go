@@ -65,13 +65,17 @@ func (f *forwarding) release() {
 // returns how many bytes were written, and the error of reading or of write, which
 // ends it; write's is io.ErrShortWrite if it takes less without saying why.
 func (c *TCPConn) Forward(write func(bufs [][]byte) (int64, error)) (written int64, readErr, writeErr error) {
+	return c.forward(&c.rq.holder, write)
+}
+
+func (c *TCPConn) forward(by *holder, write func(bufs [][]byte) (int64, error)) (written int64, readErr, writeErr error) {
 	f := forwardings.Get().(*forwarding)
 	defer func() {
 		f.release() // what a write that panicked was given: f is another connection's next
 		forwardings.Put(f)
 	}()
 	for {
-		n, err := c.takeInto(f)
+		n, err := c.takeInto(by, f)
 		if err == io.EOF {
 			return written, nil, nil
 		} else if err != nil {
@@ -90,10 +94,10 @@ func (c *TCPConn) Forward(write func(bufs [][]byte) (int64, error)) (written int
 }
 
 // takeInto is Read that copies nothing.
-func (c *TCPConn) takeInto(f *forwarding) (int, error) {
+func (c *TCPConn) takeInto(by *holder, f *forwarding) (int, error) {
 	r := &c.rq
 	r.mu.Lock()
-	if err := c.awaitReadable(); err != nil {
+	if err := c.awaitReadable(by); err != nil {
 		r.mu.Unlock()
 		return 0, err
 	}

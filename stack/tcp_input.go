@@ -112,10 +112,13 @@ func (c *TCPConn) input(p *nic.Packet, now time.Duration) {
 // inputSegment is input of a segment in one part, whose payload begins hdrLen
 // bytes into p.
 func (c *TCPConn) inputSegment(p *nic.Packet, seg *tcp.Segment, hdrLen int, now time.Duration) {
-	if c.host.memory.Full() {
-		c.refuse(seg)
+	var r tcp.Result
+	if c.host.memory.Tight() && c.refuses(len(seg.Payload)) {
+		c.host.count.drops[DropMemory].Add(1)
+		r = c.core.InputRefused(seg, now)
+	} else {
+		r = c.core.Input(seg, now)
 	}
-	r := c.core.Input(seg, now)
 	if r.Events.Has(tcp.Readable | tcp.Reassembled) {
 		p = c.keep(p, hdrLen, r)
 	}
@@ -138,7 +141,7 @@ func (c *TCPConn) inputSegment(p *nic.Packet, seg *tcp.Segment, hdrLen int, now 
 func (c *TCPConn) keep(p *nic.Packet, hdrLen int, r tcp.Result) *nic.Packet {
 	q := &c.rq
 	q.mu.Lock()
-	if q.closed || q.shut {
+	if q.ended || q.shut {
 		q.mu.Unlock()
 		if r.Events.Has(tcp.Reassembled) {
 			for b := c.core.Reassembled(); b != nil; b = c.core.Reassembled() {

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/stack/tcp"
-	"github.com/fastnet-go/fastnet/stack/timer"
 )
 
 // defaultBacklog is Linux's net.core.somaxconn.
@@ -36,14 +36,13 @@ type TCPListener struct {
 	draining atomic.Bool // SYNs are dropped: see Drain
 	halfOpen int         // on the SYN queue, whose mutex it is under
 
-	mu       sync.Mutex
-	waits    waitList
-	queue    []*TCPConn // established, not accepted
-	closed   bool
-	dead     error // why nobody will connect any more
-	expired  bool
-	deadline time.Duration // 0 and Never: none to come
-	timer    timer.Timer
+	mu     sync.Mutex
+	waits  waitList
+	queue  []*TCPConn        // established, not accepted
+	holder                   // the TCPListener; others are its ListenerHandles
+	others []*ListenerHandle // those that are not closed
+	ended  bool              // the last holder has closed it
+	dead   error             // why nobody will connect any more
 }
 
 // listenTable finds listeners. Look-ups read a snapshot.
@@ -81,18 +80,18 @@ func (t *listenTable) add(l *TCPListener) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	m := *t.snap.Load()
-	free := func(b binding) bool {
+	others := func(yield func(binding) bool) {
 		for o, ls := range m {
-			if o.conflicts(b) && (!(l.opts.ReusePort && ls[0].opts.ReusePort) || defect.On(defect.ReusePortIgnored)) {
-				return false
+			shared := l.opts.ReusePort && ls[0].opts.ReusePort && !defect.On(defect.ReusePortIgnored)
+			if !shared && !yield(o) {
+				return
 			}
 		}
-		return true
 	}
 	if l.bind.port != 0 && !defect.On(defect.DialledPortShared) && l.host.dialledFrom(l.bind, l.opts.ReusePort) {
 		return syscall.EADDRINUSE
 	}
-	if err := l.host.ports.bind(&l.bind, free); err != nil {
+	if err := l.host.ports.bind(&l.bind, others); err != nil {
 		return err
 	}
 	t.change(l.bind, append(append([]*TCPListener(nil), m[l.bind]...), l))
@@ -169,6 +168,7 @@ func (h *Host) ListenTCP(laddr netip.AddrPort, o ListenOptions) (*TCPListener, e
 	}
 	setDefault(&o.Backlog, defaultBacklog)
 	l := &TCPListener{host: h, bind: b, opts: o}
+	l.holder.init()
 	l.timer.Init(l, 0)
 	l.config = h.tcpConfig(&o.TCP)
 	if err := h.listeners.add(l); err != nil {
@@ -190,11 +190,13 @@ func (h *Host) ListenTCP(laddr netip.AddrPort, o ListenOptions) (*TCPListener, e
 func (l *TCPListener) Addr() netip.AddrPort { return l.addr }
 
 // Accept returns the next connection. It waits for one, until the deadline.
-func (l *TCPListener) Accept() (*TCPConn, error) {
+func (l *TCPListener) Accept() (*TCPConn, error) { return l.accept(&l.holder) }
+
+func (l *TCPListener) accept(by *holder) (*TCPConn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
-		c, err := l.next()
+		c, err := l.next(by)
 		if err != ErrWouldBlock {
 			return c, err
 		}
@@ -206,15 +208,15 @@ func (l *TCPListener) Accept() (*TCPConn, error) {
 func (l *TCPListener) TryAccept() (*TCPConn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.next()
+	return l.next(&l.holder)
 }
 
 // next takes the first connection off the queue. l.mu is held.
-func (l *TCPListener) next() (*TCPConn, error) {
+func (l *TCPListener) next(by *holder) (*TCPConn, error) {
 	switch {
-	case l.closed:
+	case by.closed || l.ended:
 		return nil, ErrClosed
-	case l.expired:
+	case by.expired:
 		return nil, errDeadline
 	case len(l.queue) == 0 && l.dead != nil:
 		return nil, l.dead
@@ -237,48 +239,72 @@ func (l *TCPListener) kill(err error) {
 
 // SetDeadline makes Accept return os.ErrDeadlineExceeded from t on. The zero
 // time means never.
-func (l *TCPListener) SetDeadline(t time.Time) error {
+func (l *TCPListener) SetDeadline(t time.Time) error { return l.setDeadline(&l.holder, t) }
+
+func (l *TCPListener) setDeadline(by *holder, t time.Time) error {
 	when, past := l.host.instant(t)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if by.closed || l.ended {
 		return ErrClosed
 	}
 	if defect.On(defect.AcceptDeadlineOff) {
 		return nil
 	}
-	l.deadline, l.expired = when, past
+	by.deadline, by.expired = when, past
 	if past {
 		l.waits.wakeAll()
 	} else if when != Never {
-		l.host.arm(&l.timer, when)
+		l.host.arm(&by.timer, when)
 	}
 	return nil
 }
 
-// Expire is called by the host's timer wheel, for an older deadline too.
-func (l *TCPListener) Expire(_ int, now time.Duration) {
+// Expire is called by the host's timer wheel.
+func (l *TCPListener) Expire(_ int, now time.Duration) { l.expire(&l.holder, now) }
+
+func (l *TCPListener) expire(by *holder, now time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case l.closed || l.deadline == Never || l.deadline == 0:
-	case l.deadline <= now:
-		l.expired = true
+	if by.expire(l.host, now) {
 		l.waits.wakeAll()
-	default:
-		l.host.arm(&l.timer, l.deadline)
 	}
 }
 
-// Close stops listening. Connections that nobody has accepted are reset. A
-// second Close returns ErrClosed.
-func (l *TCPListener) Close() error {
+// Close stops listening. Connections that nobody has accepted are reset. While
+// there are handles (see Dup) it only ends the TCPListener's own calls. A second
+// Close returns ErrClosed.
+func (l *TCPListener) Close() error { return l.close(&l.holder) }
+
+func (l *TCPListener) close(by *holder) error {
 	l.mu.Lock()
-	if l.closed {
+	if by.closed || l.ended {
 		l.mu.Unlock()
 		return ErrClosed
 	}
-	l.closed = true
+	by.closed = true
+	l.others = slices.DeleteFunc(l.others, func(h *ListenerHandle) bool { return &h.holder == by })
+	last := l.closed && len(l.others) == 0
+	l.waits.wakeAll()
+	l.mu.Unlock()
+	l.host.wheel.Stop(&by.timer)
+	if last {
+		l.end()
+	}
+	return nil
+}
+
+// end stops listening whoever holds the listener still.
+func (l *TCPListener) end() {
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		return
+	}
+	l.ended = true
+	for _, h := range l.others {
+		l.host.wheel.Stop(&h.holder.timer)
+	}
 	conns := l.queue
 	l.queue = nil
 	if !defect.On(defect.AcceptHangs) {
@@ -293,5 +319,4 @@ func (l *TCPListener) Close() error {
 			c.abort(ErrClosed)
 		}
 	}
-	return nil
 }

@@ -15,7 +15,7 @@ func (c *TCPConn) output(now time.Duration) {
 	if c.gone {
 		return
 	}
-	if c.path.gen != c.host.generation() {
+	if !c.path.current() {
 		c.reroute()
 	}
 	if m := c.path.mtu(); m < int(c.mtu) { // the interface's has shrunk, or the route changed
@@ -28,8 +28,9 @@ func (c *TCPConn) output(now time.Duration) {
 	n := 0
 	var seg tcp.Segment
 	for {
-		if q.full.Load() {
-			q.stall(c)
+		state := q.state.Load()
+		if state&queueFull != 0 {
+			q.stall(c, state)
 			break
 		}
 		if !c.core.Next(&seg, limit, now) {
@@ -41,7 +42,7 @@ func (c *TCPConn) output(now time.Duration) {
 				n = 0
 			}
 			if !c.sendCut(&seg, now) {
-				q.stall(c)
+				q.stall(c, state)
 				break
 			}
 			continue
@@ -49,7 +50,7 @@ func (c *TCPConn) output(now time.Duration) {
 		p := c.build(&seg)
 		if p == nil {
 			c.host.count.drops[DropNoBuffer].Add(1)
-			q.stall(c)
+			q.stall(c, state)
 			break
 		}
 		c.core.Sent(&seg, now)
@@ -109,7 +110,7 @@ func (c *TCPConn) reroute() {
 	}
 	p, err := c.host.findPath(dst, c.path.src, uint64(c.path.q.index))
 	if err != nil {
-		c.path.gen = c.host.generation()
+		c.path.gen = c.host.generation(c.path.shard)
 		c.path.lost = err == errSourceGone
 		return
 	}

@@ -5,14 +5,16 @@ import "time"
 // Peek copies what has arrived to b, at least a byte, and leaves it to be read.
 // Its errors are Read's; if it is not to wait, ErrWouldBlock is that there is
 // nothing yet.
-func (c *TCPConn) Peek(b []byte, wait bool) (int, error) {
+func (c *TCPConn) Peek(b []byte, wait bool) (int, error) { return c.peek(&c.rq.holder, b, wait) }
+
+func (c *TCPConn) peek(by *holder, b []byte, wait bool) (int, error) {
 	r := &c.rq
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !wait && r.status() == nil && r.bytes == 0 && r.end == nil && !r.shut {
+	if !wait && r.status(by) == nil && r.bytes == 0 && r.end == nil && !r.shut {
 		return 0, ErrWouldBlock
 	}
-	if err := c.awaitReadable(); err != nil {
+	if err := c.awaitReadable(by); err != nil {
 		return 0, err
 	}
 	n := 0

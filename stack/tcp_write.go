@@ -4,10 +4,8 @@ import (
 	"io"
 	"slices"
 	"syscall"
-	"time"
 
 	"github.com/fastnet-go/fastnet/internal/defect"
-	"github.com/fastnet-go/fastnet/stack/timer"
 )
 
 const errBrokenPipe = syscall.EPIPE
@@ -17,19 +15,17 @@ var errEOF = io.EOF
 // writeQueue is where writers wait. What they wrote is in the state machine's
 // send buffer. All is under the connection's lock.
 type writeQueue struct {
-	waits    waitList
-	conn     *TCPConn
-	writing  bool // a Write waits for room: another must not come between its bytes
-	shut     bool // CloseWrite or Close was called
-	closed   bool // Close was called
-	expired  bool
-	deadline time.Duration
-	timer    timer.Timer
+	waits   waitList
+	conn    *TCPConn
+	writing bool // a Write waits for room: another must not come between its bytes
+	shut    bool // CloseWrite was called
+	ended   bool // the last holder has closed it
+	holder       // the TCPConn; others are its TCPHandles
 }
 
 func (w *writeQueue) init(c *TCPConn) {
 	w.conn = c
-	w.deadline = Never
+	w.holder.init()
 }
 
 func (w *writeQueue) wake() { w.waits.wakeAll() }
@@ -37,12 +33,12 @@ func (w *writeQueue) wake() { w.waits.wakeAll() }
 // wait sleeps until there is news. The connection's lock is released meanwhile.
 func (w *writeQueue) wait() { w.waits.wait(w.conn.host, (*connLocker)(w.conn)) }
 
-// status is why nothing can be written, or nil.
-func (w *writeQueue) status() error {
+// status is why nothing can be written by a holder, or nil.
+func (w *writeQueue) status(by *holder) error {
 	switch {
-	case w.closed:
+	case by.closed || w.ended:
 		return ErrClosed
-	case w.expired:
+	case by.expired:
 		return errDeadline
 	case w.conn.sendErr != nil:
 		if !w.conn.established {
@@ -70,11 +66,13 @@ func (c *TCPConn) once(err, then error) error {
 // Write queues all of b for transmission. It blocks while the send buffer is
 // full. It returns before the peer has the bytes; an error after that is the
 // next call's.
-func (c *TCPConn) Write(b []byte) (int, error) {
+func (c *TCPConn) Write(b []byte) (int, error) { return c.writeBy(&c.wq.holder, b) }
+
+func (c *TCPConn) writeBy(by *holder, b []byte) (int, error) {
 	c.lock()
-	n, err := 0, c.wq.turn()
+	n, err := 0, c.wq.turn(by)
 	if err == nil {
-		n, err = c.write(b)
+		n, err = c.write(by, b)
 	}
 	c.unlock()
 	return n, err
@@ -82,19 +80,23 @@ func (c *TCPConn) Write(b []byte) (int, error) {
 
 // WriteBuffers writes the buffers one behind the other, as one run of segments.
 func (c *TCPConn) WriteBuffers(bufs [][]byte) (int64, error) {
+	return c.writeBuffers(&c.wq.holder, bufs)
+}
+
+func (c *TCPConn) writeBuffers(by *holder, bufs [][]byte) (int64, error) {
 	c.lock()
 	defer c.unlock()
 	if !slices.ContainsFunc(bufs, func(b []byte) bool { return len(b) > 0 }) {
 		// Package net makes no system call, which could fail, for no bytes.
 		switch {
-		case c.wq.closed:
+		case by.closed || c.wq.ended:
 			return 0, ErrClosed
-		case c.wq.expired:
+		case by.expired:
 			return 0, errDeadline
 		}
 		return 0, nil
 	}
-	if err := c.wq.turn(); err != nil {
+	if err := c.wq.turn(by); err != nil {
 		return 0, err
 	}
 	var total int64
@@ -111,7 +113,7 @@ func (c *TCPConn) WriteBuffers(bufs [][]byte) (int64, error) {
 		if len(b) == 0 {
 			continue
 		}
-		n, err := c.write(b)
+		n, err := c.write(by, b)
 		total += int64(n)
 		if err != nil {
 			return total, err
@@ -122,9 +124,9 @@ func (c *TCPConn) WriteBuffers(bufs [][]byte) (int64, error) {
 
 // turn waits until no other Write is halfway, and returns why nothing can be
 // written, or nil.
-func (w *writeQueue) turn() error {
+func (w *writeQueue) turn(by *holder) error {
 	for {
-		if err := w.status(); err != nil || !w.writing {
+		if err := w.status(by); err != nil || !w.writing {
 			return err
 		}
 		w.wait()
@@ -132,7 +134,7 @@ func (w *writeQueue) turn() error {
 }
 
 // write is Write with the lock held and its turn come.
-func (c *TCPConn) write(b []byte) (int, error) {
+func (c *TCPConn) write(by *holder, b []byte) (int, error) {
 	n := 0
 	for {
 		if k := c.core.Write(b[n:]); k > 0 {
@@ -146,7 +148,7 @@ func (c *TCPConn) write(b []byte) (int, error) {
 		c.wq.writing = true
 		c.wq.wait()
 		c.wq.writing = false
-		if err := c.wq.status(); err != nil {
+		if err := c.wq.status(by); err != nil {
 			c.wq.wake()
 			return n, err
 		}
@@ -158,7 +160,7 @@ func (c *TCPConn) write(b []byte) (int, error) {
 func (c *TCPConn) TryWrite(b []byte) (int, error) {
 	c.lock()
 	defer c.unlock()
-	if err := c.wq.status(); err != nil {
+	if err := c.wq.status(&c.wq.holder); err != nil {
 		return 0, err
 	}
 	if c.wq.writing {

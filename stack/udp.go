@@ -10,7 +10,6 @@ import (
 	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/stack/header"
-	"github.com/fastnet-go/fastnet/stack/timer"
 )
 
 // defaultUDPBuffer is Linux's net.core.rmem_default.
@@ -58,32 +57,23 @@ type UDPConn struct {
 	first, n int
 	bytes    int // that they cost
 	limit    int
-	closed   bool
-	expired  bool
-	deadline time.Duration
-	timer    timer.Timer
-	soft     error // from ICMP, for the next call on a connected socket
-	dead     error // why nothing will come any more
+	ended    bool         // the last holder has closed it
+	others   []*UDPHandle // those that are not closed
+	soft     error        // from ICMP, for the next call on a connected socket
+	dead     error        // why nothing will come any more
 
 	home atomic.Pointer[queue] // of last: what a reader polls
 
 	joined []membership // under mu
 
-	sendMu      sync.Mutex
-	last        path // of the destination last sent to
-	lastFrom    sendKey
-	lastOK      bool
-	batch       [1]*nic.Packet
-	sendExpired bool
-	sendUntil   time.Duration
-	id          uint32 // of fragmented datagrams
-}
+	sendMu   sync.Mutex
+	last     path // of the destination last sent to
+	lastFrom sendKey
+	lastOK   bool
+	batch    [1]*nic.Packet
+	id       uint32 // of fragmented datagrams
 
-// datagram is one that waits to be read.
-type datagram struct {
-	p    *nic.Packet
-	from netip.AddrPort
-	info DatagramInfo
+	udpHolder // the UDPConn; others are its UDPHandles
 }
 
 // ListenUDP binds a socket to laddr. A zero address, or "::" without V6Only,
@@ -160,8 +150,8 @@ func (h *Host) newUDP(laddr netip.AddrPort, o UDPOptions) (*UDPConn, error) {
 		return nil, err
 	}
 	setDefault(&o.RcvBuf, defaultUDPBuffer)
-	u := &UDPConn{host: h, bind: b, opts: o, limit: o.RcvBuf, deadline: Never, sendUntil: Never, id: uint32(h.random())}
-	u.timer.Init(u, 0)
+	u := &UDPConn{host: h, bind: b, opts: o, limit: o.RcvBuf, id: uint32(h.random())}
+	u.udpHolder.init(u)
 	return u, nil
 }
 
@@ -192,7 +182,7 @@ func (q *queue) receiveUDP(p *nic.Packet, d *ipPacket, now time.Duration) {
 		d.sum = add16(add16(d.sum, ^uint16(n)), uint16(dg.Length()))
 	}
 	if dg.Checksum() == 0 && d.dst.Is6() || p.Checksum == nic.ChecksumNone && dg.Checksum() != 0 &&
-		!dg.ChecksumOK(d.sum) && !(q.iface.offloads.Has(nic.RxBarePartial) && dg.Checksum() == d.sum) {
+		!(q.iface.offloads.Has(nic.RxBarePartial) && dg.Checksum() == d.sum) && !dg.ChecksumOK(d.sum) {
 		h.drop(p, DropUDPChecksum)
 		return
 	}
@@ -208,7 +198,7 @@ func (q *queue) receiveUDP(p *nic.Packet, d *ipPacket, now time.Duration) {
 		q.receiveGroup(p, dg.Length(), &k, from, &info)
 		return
 	}
-	u := h.udp.lookup(&k)
+	u := q.lookupUDP(&k)
 	if u == nil {
 		if d.unicast {
 			h.unreachable(q, d, header.ICMPv4PortUnreachable, now)
@@ -219,80 +209,33 @@ func (q *queue) receiveUDP(p *nic.Packet, d *ipPacket, now time.Duration) {
 	n := dg.Length()
 	p.Trim(n)
 	p.TrimFront(header.UDPLen)
-	u.push(p, netip.AddrPortFrom(from, k.remotePort), &info)
-}
-
-// datagramCost is what a datagram that waits costs beside its bytes: about what
-// Linux counts. Without it empty ones would be free.
-const datagramCost = 512
-
-// push queues a datagram, or drops it when the buffer is full.
-func (u *UDPConn) push(p *nic.Packet, from netip.AddrPort, info *DatagramInfo) {
-	h := u.host
-	size := p.BufferSize()
-	if defect.On(defect.EmptyDatagramLost) && p.Len() == 0 {
-		h.drop(p, DropReceiveBuffer)
-		return
-	}
-	u.mu.Lock()
-	if u.closed || u.n > 0 && u.bytes+p.Len()+datagramCost > u.limit {
-		closed := u.closed
-		u.mu.Unlock()
-		if closed {
-			h.drop(p, DropClosed)
-		} else {
-			h.drop(p, DropReceiveBuffer)
-		}
-		return
-	}
-	// A small datagram must not hold a large buffer for a slow reader, nor
-	// any hold one when the device runs out.
-	if (p.Len()*4 < size && u.n >= 4 || p.Pool().Low()) && p.Len() <= h.held.Room() && p.Pool() != h.held {
-		if c := h.held.Get(); c != nil {
-			copy(c.Extend(p.Len()), p.Bytes())
-			p.Release()
-			p = c
-		}
-	}
-	if u.n == len(u.ring) {
-		u.grow()
-	}
-	u.ring[(u.first+u.n)%len(u.ring)] = datagram{p, from, *info}
-	u.n++
-	u.bytes += p.Len() + datagramCost
-	u.waits.wakeOne()
-	u.mu.Unlock()
-}
-
-// grow doubles the ring. u.mu is held.
-func (u *UDPConn) grow() {
-	ring := make([]datagram, max(8, 2*len(u.ring)))
-	for i := range u.n {
-		ring[i] = u.ring[(u.first+i)%len(u.ring)]
-	}
-	u.ring, u.first = ring, 0
+	q.datagram(u, p, netip.AddrPortFrom(from, k.remotePort), &info)
 }
 
 // ReadFrom reads a datagram. What does not fit b is lost: full is how long it
 // was, and from is who sent it.
 func (u *UDPConn) ReadFrom(b []byte) (n, full int, from netip.AddrPort, err error) {
-	return u.read(b, nil)
+	return u.read(&u.udpHolder, b, nil)
 }
 
 // Read reads a datagram. Into no buffer it reads none, as package net.
 func (u *UDPConn) Read(b []byte) (int, error) {
+	return u.readOne(&u.udpHolder, b)
+}
+
+func (u *UDPConn) readOne(by *udpHolder, b []byte) (int, error) {
 	if len(b) == 0 {
-		return 0, u.open()
+		return 0, u.open(by)
 	}
-	n, _, _, err := u.read(b, nil)
+	n, _, _, err := u.read(by, b, nil)
 	return n, err
 }
 
-// open is ErrClosed once the socket is closed.
-func (u *UDPConn) open() error {
+// open is ErrClosed once the holder, or the socket, is closed.
+func (u *UDPConn) open(by *udpHolder) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.closed {
+	if by.closed || u.ended {
 		return ErrClosed
 	}
 	return nil
@@ -300,26 +243,30 @@ func (u *UDPConn) open() error {
 
 // read is ReadFrom that also tells what came with the datagram, unless info is
 // nil.
-func (u *UDPConn) read(b []byte, info *DatagramInfo) (n, full int, from netip.AddrPort, err error) {
+func (u *UDPConn) read(by *udpHolder, b []byte, info *DatagramInfo) (n, full int, from netip.AddrPort, err error) {
+	u.mu.Lock()
 	for range 2 {
-		if u.ready() {
+		q := u.home.Load()
+		if q == nil || u.readable(by) {
 			break
 		}
-		if q := u.home.Load(); q == nil || q.poll() == 0 {
+		u.mu.Unlock()
+		n := q.poll()
+		u.mu.Lock()
+		if n == 0 {
 			break
 		}
 	}
-	u.mu.Lock()
 	for {
 		switch {
-		case u.closed:
+		case by.closed || u.ended:
 			err = ErrClosed
-		case u.expired:
+		case by.expired:
 			err = errDeadline
 		case u.n > 0:
 			d := u.ring[u.first]
 			u.ring[u.first] = datagram{}
-			u.first = (u.first + 1) % len(u.ring)
+			u.first = (u.first + 1) & (len(u.ring) - 1)
 			u.n--
 			u.bytes -= d.p.Len() + datagramCost
 			u.mu.Unlock()
@@ -349,24 +296,29 @@ func (u *UDPConn) read(b []byte, info *DatagramInfo) (n, full int, from netip.Ad
 
 // TryReadFrom is ReadFrom that returns ErrWouldBlock instead of waiting.
 func (u *UDPConn) TryReadFrom(b []byte) (n, full int, from netip.AddrPort, err error) {
-	if !u.ready() {
+	if !u.ready(&u.udpHolder) {
 		return 0, 0, netip.AddrPort{}, ErrWouldBlock
 	}
 	return u.ReadFrom(b)
 }
 
 // ready reports whether ReadFrom would return at once.
-func (u *UDPConn) ready() bool {
+func (u *UDPConn) ready(by *udpHolder) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.closed || u.expired || u.n > 0 || u.soft != nil || u.dead != nil
+	return u.readable(by)
+}
+
+// readable is ready with u.mu held.
+func (u *UDPConn) readable(by *udpHolder) bool {
+	return by.closed || u.ended || by.expired || u.n > 0 || u.soft != nil || u.dead != nil
 }
 
 // SetReadBuffer sets how many bytes of datagrams may wait.
 func (u *UDPConn) SetReadBuffer(bytes int) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.closed {
+	if u.ended {
 		return ErrClosed
 	}
 	u.limit = max(bytes, minBuffer)
@@ -377,51 +329,8 @@ func (u *UDPConn) SetReadBuffer(bytes int) error {
 func (u *UDPConn) SetWriteBuffer(int) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.closed {
+	if u.ended {
 		return ErrClosed
 	}
 	return nil
-}
-
-// Close closes the socket; datagrams that wait are dropped. A second Close
-// returns ErrClosed.
-func (u *UDPConn) Close() error {
-	u.mu.Lock()
-	if u.closed {
-		u.mu.Unlock()
-		return ErrClosed
-	}
-	u.closed = true
-	for ; u.n > 0; u.n-- {
-		u.ring[u.first].p.Release()
-		u.first = (u.first + 1) % len(u.ring)
-	}
-	u.ring = nil
-	u.bytes = 0
-	joined := u.joined
-	u.joined = nil
-	u.waits.wakeAll()
-	u.mu.Unlock()
-	u.host.udp.remove(u)
-	for _, m := range joined {
-		m.iface.groups.leave(m.group, u.host.now())
-	}
-	u.host.wheel.Stop(&u.timer)
-	return nil
-}
-
-// fail leaves an error from ICMP for the next call.
-func (u *UDPConn) fail(errno syscall.Errno) {
-	u.mu.Lock()
-	u.soft = errno
-	u.waits.wakeAll()
-	u.mu.Unlock()
-}
-
-// kill makes reads return err once what has arrived is read: the device is gone.
-func (u *UDPConn) kill(err error) {
-	u.mu.Lock()
-	u.dead = err
-	u.waits.wakeAll()
-	u.mu.Unlock()
 }

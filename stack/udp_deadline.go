@@ -16,51 +16,49 @@ func (u *UDPConn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline makes reads return os.ErrDeadlineExceeded from t on. The zero
 // time means never.
-func (u *UDPConn) SetReadDeadline(t time.Time) error {
+func (u *UDPConn) SetReadDeadline(t time.Time) error { return u.setReadDeadline(&u.udpHolder, t) }
+
+func (u *UDPConn) setReadDeadline(by *udpHolder, t time.Time) error {
 	when, past := u.host.instant(t)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.closed {
+	if by.closed || u.ended {
 		return ErrClosed
 	}
 	if defect.On(defect.DatagramDeadlineOff) {
 		return nil
 	}
-	u.deadline, u.expired = when, past
+	by.deadline, by.expired = when, past
 	if past {
 		u.waits.wakeAll()
 	} else if when != Never {
-		u.host.arm(&u.timer, when)
+		u.host.arm(&by.timer, when)
 	}
 	return nil
 }
 
 // SetWriteDeadline makes writes return os.ErrDeadlineExceeded from t on. As
 // they never wait, that is all it does.
-func (u *UDPConn) SetWriteDeadline(t time.Time) error {
+func (u *UDPConn) SetWriteDeadline(t time.Time) error { return u.setWriteDeadline(&u.udpHolder, t) }
+
+func (u *UDPConn) setWriteDeadline(by *udpHolder, t time.Time) error {
 	when, past := u.host.instant(t)
-	u.mu.Lock()
-	closed := u.closed
-	u.mu.Unlock()
-	if closed {
-		return ErrClosed
+	if err := u.open(by); err != nil {
+		return err
 	}
 	u.sendMu.Lock()
-	u.sendUntil, u.sendExpired = when, past
+	by.sendUntil, by.sendExpired = when, past
 	u.sendMu.Unlock()
 	return nil
 }
 
 // Expire is called by the host's timer wheel.
-func (u *UDPConn) Expire(_ int, now time.Duration) {
+func (u *UDPConn) Expire(_ int, now time.Duration) { u.expire(&u.holder, now) }
+
+func (u *UDPConn) expire(by *holder, now time.Duration) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	switch {
-	case u.closed || u.deadline == Never || u.deadline == 0:
-	case u.deadline <= now:
-		u.expired = true
+	if by.expire(u.host, now) {
 		u.waits.wakeAll()
-	default:
-		u.host.arm(&u.timer, u.deadline)
 	}
 }

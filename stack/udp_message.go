@@ -25,7 +25,7 @@ type SendOptions struct {
 
 // ReadMsg is ReadFrom that also tells what came with the datagram.
 func (u *UDPConn) ReadMsg(b []byte) (n, full int, from netip.AddrPort, info DatagramInfo, err error) {
-	n, full, from, err = u.read(b, &info)
+	n, full, from, err = u.read(&u.udpHolder, b, &info)
 	return
 }
 
@@ -33,13 +33,17 @@ func (u *UDPConn) ReadMsg(b []byte) (n, full int, from netip.AddrPort, info Data
 // socket. Errors beside those of WriteTo: EINVAL for an address that is not the
 // host's, or of the wrong family; ENODEV for an interface that is not there.
 func (u *UDPConn) WriteMsg(b []byte, dst netip.AddrPort, o SendOptions) (int, error) {
+	return u.writeMsg(&u.udpHolder, b, dst, &o)
+}
+
+func (u *UDPConn) writeMsg(by *udpHolder, b []byte, dst netip.AddrPort, o *SendOptions) (int, error) {
 	if u.remote.IsValid() {
 		if dst.IsValid() {
 			return 0, syscall.EISCONN
 		}
 		dst = u.remote
 	}
-	return u.send(b, dst, &o)
+	return u.send(by, b, dst, o)
 }
 
 // sendKey is what a path was looked up for, beside the destination.

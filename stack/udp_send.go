@@ -19,7 +19,7 @@ const (
 
 // Write sends a datagram to the peer of a connected socket.
 func (u *UDPConn) Write(b []byte) (int, error) {
-	return u.send(b, u.remote, nil)
+	return u.send(&u.udpHolder, b, u.remote, nil)
 }
 
 // WriteTo sends a datagram to dst. On a connected socket it returns EISCONN.
@@ -27,14 +27,14 @@ func (u *UDPConn) WriteTo(b []byte, dst netip.AddrPort) (int, error) {
 	if u.remote.IsValid() {
 		return 0, syscall.EISCONN
 	}
-	return u.send(b, dst, nil)
+	return u.send(&u.udpHolder, b, dst, nil)
 }
 
 // status is why nothing can be sent, or nil.
-func (u *UDPConn) status() error {
+func (u *UDPConn) status(by *udpHolder) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.closed {
+	if by.closed || u.ended {
 		return ErrClosed
 	}
 	if err := u.soft; err != nil {
@@ -57,9 +57,9 @@ const sendTries = 64
 // end, waits a little: Linux makes it wait for its send buffer. Then the datagram is
 // lost without an error, as it is in Linux where a device's queue is full
 // (send(2), ENOBUFS).
-func (u *UDPConn) send(b []byte, dst netip.AddrPort, o *SendOptions) (int, error) {
+func (u *UDPConn) send(by *udpHolder, b []byte, dst netip.AddrPort, o *SendOptions) (int, error) {
 	for range sendTries {
-		if n, err := u.trySend(b, dst, o); err != errNoBuffer {
+		if n, err := u.trySend(by, b, dst, o); err != errNoBuffer {
 			return n, err
 		}
 		if q := u.home.Load(); q == nil || q.poll() == 0 {
@@ -71,8 +71,8 @@ func (u *UDPConn) send(b []byte, dst netip.AddrPort, o *SendOptions) (int, error
 }
 
 // trySend is send without waiting: its error is errNoBuffer then.
-func (u *UDPConn) trySend(b []byte, dst netip.AddrPort, o *SendOptions) (int, error) {
-	if err := u.status(); err != nil {
+func (u *UDPConn) trySend(by *udpHolder, b []byte, dst netip.AddrPort, o *SendOptions) (int, error) {
+	if err := u.status(by); err != nil {
 		return 0, err
 	}
 	if defect.On(defect.MessageTooLong) && len(b) > maxDatagram4 {
@@ -82,7 +82,7 @@ func (u *UDPConn) trySend(b []byte, dst netip.AddrPort, o *SendOptions) (int, er
 	now := h.now()
 	u.sendMu.Lock()
 	defer u.sendMu.Unlock()
-	if u.sendExpired || u.sendUntil <= now {
+	if by.sendExpired || by.sendUntil <= now {
 		return 0, errDeadline
 	}
 	if !dst.IsValid() && dst == u.remote {
@@ -171,7 +171,7 @@ func (u *UDPConn) sendOn(p *path, b []byte, dstPort uint16, now time.Duration) (
 // route makes u.last the path to dst that k asks for. sendMu is held.
 func (u *UDPConn) route(dst netip.Addr, k sendKey, now time.Duration) error {
 	// That of a connected socket is the one, also where dst has a zone.
-	if u.lastOK && u.lastFrom == k && (u.last.dst == dst || u.remote.IsValid()) && u.last.gen == u.host.generation() &&
+	if u.lastOK && u.lastFrom == k && (u.last.dst == dst || u.remote.IsValid()) && u.last.current() &&
 		u.last.iface.up.Load() && (u.last.known.mtu == 0 || now < u.last.known.until) {
 		return nil
 	}

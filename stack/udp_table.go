@@ -93,20 +93,19 @@ func (t *udpTable) add(u *UDPConn) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.snap.Load()
-	free := func(b binding) bool {
+	others := func(yield func(binding) bool) {
 		for o, us := range s.bound {
-			if o.conflicts(b) && slices.ContainsFunc(us, func(o *UDPConn) bool { return !u.shares(o) }) {
-				return false
+			if slices.ContainsFunc(us, func(o *UDPConn) bool { return !u.shares(o) }) && !yield(o) {
+				return
 			}
 		}
 		for _, o := range s.connected {
-			if o.bind.conflicts(b) && !u.shares(o) {
-				return false
+			if !u.shares(o) && !yield(o.bind) {
+				return
 			}
 		}
-		return true
 	}
-	if err := t.host.ports.bind(&u.bind, free); err != nil {
+	if err := t.host.ports.bind(&u.bind, others); err != nil {
 		return err
 	}
 	n := &udpSockets{bound: maps.Clone(s.bound), connected: maps.Clone(s.connected)}

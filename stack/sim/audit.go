@@ -183,8 +183,9 @@ func (w *world) audit(n *node) error {
 			return fmt.Errorf("%d packets dropped: %s", count, why)
 		}
 	}
-	if w.plan.perfect() && st.TCP.Retransmits != 0 {
-		return fmt.Errorf("%d segments sent again on a perfect network", st.TCP.Retransmits)
+	if probes := st.TCP.LossProbes; w.plan.perfect() && st.TCP.Retransmits != 0 &&
+		(st.TCP.Retransmits > probes || probes > w.plan.vainProbes()) {
+		return fmt.Errorf("%d segments sent again on a perfect network, %d probes", st.TCP.Retransmits, probes)
 	}
 	return nil
 }

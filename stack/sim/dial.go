@@ -288,11 +288,18 @@ func (s *server) step() (bool, error) {
 	case err != nil:
 		return true, fmt.Errorf("%v: accept: %w", s, err)
 	}
-	conn := w.expected[bare(c.RemoteAddr())]
+	from := bare(c.RemoteAddr())
+	conn, known := w.expected[from]
+	if conn == nil && known && s.n.plan.Cookies {
+		// A segment that was overtaken brings the cookie back again, after the end
+		// of its connection, of which nothing is kept to tell (RFC 4987 section 3.6).
+		c.SetLinger(0)
+		return true, c.Close()
+	}
 	if conn == nil {
 		return true, fmt.Errorf("%v: accepted a connection from %v that nobody made", s, c.RemoteAddr())
 	}
-	delete(w.expected, bare(c.RemoteAddr()))
+	w.expected[from] = nil
 	w.start(conn, 1, c)
 	s.at = w.clock + w.pause(s.n.plan.AcceptPause)
 	return true, nil

@@ -164,6 +164,24 @@ func (s *Scenario) hasty() bool {
 	return false
 }
 
+// vainProbes is how many tail loss probes a host may send in vain: some for each
+// connection whose peer acknowledges later than they reckon with, or whose round
+// trips differ much, until they have learnt that.
+func (s *Scenario) vainProbes() (n uint64) {
+	late := false
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		late = late || h.TCP.DelayACK > 50*time.Millisecond || h.PollEvery+s.Lanes[i].Jitter >= 10*time.Millisecond
+	}
+	if !late {
+		return 0
+	}
+	for i := range s.Conns {
+		n += 4 * uint64(1+s.Conns[i].Again)
+	}
+	return n
+}
+
 // perfect reports whether the network does nothing but delay: then nothing may
 // be sent twice, dropped or refused.
 func (s *Scenario) perfect() bool {

@@ -80,7 +80,7 @@ type world struct {
 	nodes    [2]*node
 	agents   []agent
 	conns    []*connection
-	expected map[netip.AddrPort]*connection // that servers will accept, by the dialler's address
+	expected map[netip.AddrPort]*connection // that servers will accept, by the dialler's address; nil: have accepted
 	keys     uint64                         // of patterns, the last one given out
 	events   []Event
 	buf      []byte

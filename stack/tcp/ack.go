@@ -13,6 +13,9 @@ func (c *Conn) acknowledge(seg *Segment, now time.Duration, r *Result) {
 		fresh = c.takeSACK(seg)
 	}
 	acked := seg.Ack.Sub(c.una)
+	if acked == 0 && c.tlp.out {
+		c.probeAnswered(seg, now)
+	}
 	if acked > 0 {
 		r.Events |= c.advance(seg.Ack, seg, now)
 		if c.finSent && c.una == c.nxt {
@@ -73,6 +76,9 @@ func (c *Conn) afterWindow(seg *Segment, now time.Duration, r *Result) {
 func (c *Conn) advance(ack Seq, seg *Segment, now time.Duration) (ev Events) {
 	acked := uint32(ack - c.una)
 	before := c.una
+	if c.tlp.out || c.tlp.due {
+		c.probeAnswered(seg, now)
+	}
 	c.una = ack
 	c.sq.free(c.cfg.Pool, ack)
 	c.stats.bytesOut += uint64(acked)

@@ -162,7 +162,7 @@ func TestMemoryPressure(t *testing.T) {
 	const limit = 1 << 20
 	h := newHost(t, sackOnly)
 	var m Memory
-	m.SetLimit(limit)
+	m.SetLimit(limit, nil)
 	h.pool.Memory = &m
 	h.connect()
 	for i := range 20 {

@@ -41,7 +41,8 @@ func (c *chunk) append(p []byte) int {
 const poolShards = 16
 
 // A shard keeps at most so many free chunks, enough for a connection with a send
-// buffer of 2 MiB; the garbage collector gets the others.
+// buffer of 2 MiB; the garbage collector gets the others, and with Trim those that
+// nobody needs.
 const (
 	maxFreeSmall = 128
 	maxFreeLarge = 64
@@ -75,6 +76,16 @@ type chunkShard struct {
 type freeList struct {
 	head *chunk
 	n    int
+	idle int // the least that n has been since the last Trim
+}
+
+// trim forgets what was free all the time.
+func (l *freeList) trim() {
+	for range l.idle {
+		l.head = l.head.next
+		l.n--
+	}
+	l.idle = l.n
 }
 
 // InUse is how many chunks, reassembly queues and scoreboards connections hold.
@@ -105,6 +116,7 @@ func (p *ChunkPool) get(shard uint8, seq Seq, want int) *chunk {
 	if c != nil {
 		list.head = c.next
 		list.n--
+		list.idle = min(list.idle, list.n)
 	}
 	s.mu.Unlock()
 	if c == nil {
@@ -131,6 +143,31 @@ func (p *ChunkPool) put(c *chunk) {
 		list.n++
 	}
 	s.mu.Unlock()
+}
+
+// Trim gives the chunks that have been free since the last Trim to the garbage
+// collector.
+func (p *ChunkPool) Trim() {
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.mu.Lock()
+		s.small.trim()
+		s.large.trim()
+		s.mu.Unlock()
+	}
+}
+
+// Uncounted is how many of the bytes in use Memory was not told of; negative if it
+// was told of more.
+func (p *ChunkPool) Uncounted() int {
+	n := 0
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.mu.Lock()
+		n += s.uncounted
+		s.mu.Unlock()
+	}
+	return n
 }
 
 // charge counts bytes, of which Memory is told when they are many. The shard's

@@ -89,6 +89,7 @@ type Conn struct {
 	dsackOK  bool // dsack is to be reported
 	sndFixed bool // SetSndBuf was called: the send buffer does not grow
 	fastRtx  bool // the next retransmission goes whatever the window says
+	refusing bool // the segment at hand came by InputRefused
 
 	acksOwed   uint8 // duplicate ACKs to send one by one to a peer without SACK
 	backoff    uint8 // doublings of rto
@@ -117,6 +118,7 @@ type Conn struct {
 	rescue   Seq    // RFC 6675 RescueRxt
 	pipe     uint32 // RFC 6675 Pipe, unless phaseOpen
 	sb       *scoreboard
+	tlp      tailProbe
 
 	// Congestion control. While what is acknowledged was sent before limited,
 	// the congestion window was what held the sender back.

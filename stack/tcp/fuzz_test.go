@@ -103,10 +103,10 @@ func (f *fuzzed) do(op []byte) {
 		f.now += time.Duration(op[0]) * time.Duration(op[1]) * time.Millisecond
 		c.Tick(f.now)
 	case 8, 9:
-		if d := c.Deadline(); d != Never {
+		if d := min(c.Deadline(), c.ProbeDeadline()); d != Never {
 			f.now = max(f.now, d)
 			c.Tick(f.now)
-			require.Greater(f.t, c.Deadline(), f.now)
+			require.Greater(f.t, min(c.Deadline(), c.ProbeDeadline()), f.now)
 		}
 	case 10:
 		c.SetMSS(int(op[0]) * 6)

@@ -10,6 +10,7 @@ type counters struct {
 	bytesIn, bytesOut uint64
 	segmentsOut       uint32
 	retransmits       uint32
+	probes            uint32
 	timeouts          uint32
 	recoveries        uint32
 	outOfOrder        uint32
@@ -33,6 +34,7 @@ type Info struct {
 	InFlight, Unsent   int           // octets
 	BytesIn, BytesOut  uint64        // octets received in order; octets acknowledged
 	Retransmits        uint32        // segments sent again
+	LossProbes         uint32        // tail loss probes, of which those that carry no new data count as Retransmits too
 	Timeouts           uint32        // of the retransmission timer
 	Recoveries         uint32        // fast recoveries
 	OutOfOrder         uint32        // segments received out of order
@@ -52,7 +54,7 @@ func (c *Conn) Info() Info {
 		SndMSS: int(c.sndMSS), RcvMSS: int(c.rcvMSS),
 		InFlight: c.nxt.Sub(c.una), Unsent: max(c.sq.end.Sub(c.nxt), 0),
 		BytesIn: c.stats.bytesIn, BytesOut: c.stats.bytesOut,
-		Retransmits: c.stats.retransmits, Timeouts: c.stats.timeouts,
+		Retransmits: c.stats.retransmits, LossProbes: c.stats.probes, Timeouts: c.stats.timeouts,
 		Recoveries: c.stats.recoveries, OutOfOrder: c.stats.outOfOrder,
 		Duplicates: c.stats.duplicates, PAWS: c.stats.paws,
 		Timestamps: c.tsOK, SACK: c.sackOK,
@@ -106,6 +108,7 @@ func (c *Conn) SetMSS(mss int) {
 	}
 	c.phase = phaseLoss
 	c.dupAcks = 0
+	c.endProbe()
 	c.recover, c.lossEdge, c.highRxt = c.nxt, c.nxt, c.una
 	c.timing = false
 	c.fastRtx = true

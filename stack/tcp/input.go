@@ -15,6 +15,19 @@ func (c *Conn) Input(seg *Segment, now time.Duration) (r Result) {
 	return c.take(seg, seg.Seq, n, n, now)
 }
 
+// InputRefused is Input for a segment whose data the caller has no memory for. New
+// data is dropped without an answer, as if the path had lost it, and FIN with it;
+// all else that the segment tells counts. That is the caller's way out, where a
+// window that was offered cannot be taken back (RFC 9293 section 3.8.6): an ACK
+// would ask the peer for the same data again at once, and have it believe in
+// congestion. What is held out of order is given up too.
+func (c *Conn) InputRefused(seg *Segment, now time.Duration) Result {
+	c.refusing = true
+	r := c.input(seg, now)
+	c.refusing = false
+	return r
+}
+
 // input is Input for any segment in any state.
 func (c *Conn) input(seg *Segment, now time.Duration) (r Result) {
 	switch c.state {

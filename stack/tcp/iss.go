@@ -22,6 +22,12 @@ func TSOffset(secret *[16]byte, local, remote netip.AddrPort) uint32 {
 	return uint32(hashPair(secret, local, remote) >> 32)
 }
 
+// PortHash is the keyed hash of RFC 6056 section 3.3.4 from which the local port of a
+// connection to remote is chosen. The port of local is any number of the caller's.
+func PortHash(secret *[16]byte, local, remote netip.AddrPort) uint64 {
+	return hashPair(secret, local, remote)
+}
+
 // hashPair is SipHash-2-4 of the two addresses and ports.
 func hashPair(secret *[16]byte, local, remote netip.AddrPort) uint64 {
 	if l, r := local.Addr(), remote.Addr(); l.Is4() && r.Is4() {

@@ -88,7 +88,7 @@ func TestALoanRespectsTheSendBuffer(t *testing.T) {
 
 func TestLoansAreSmallWhenMemoryIsShort(t *testing.T) {
 	var m Memory
-	m.SetLimit(1 << 20)
+	m.SetLimit(1<<20, nil)
 	h := newHost(t, plain, func(c *Config) { c.Pool = &ChunkPool{Memory: &m} }).connect()
 	l := h.cfg.Pool.Borrow(0, true)
 	require.Len(t, l.Bytes(), largeChunk)

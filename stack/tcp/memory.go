@@ -7,9 +7,10 @@ import "sync/atomic"
 // acknowledged. It is a limit of the kind of Linux's net.ipv4.tcp_mem. It is
 // safe for concurrent use; the zero value has no limit.
 type Memory struct {
-	used  atomic.Int64
-	limit int64
-	_     [48]byte
+	used   atomic.Int64
+	limit  int64
+	owners *atomic.Int64
+	_      [40]byte
 	// level changes seldom, so that looking at it costs nothing.
 	level atomic.Int32
 }
@@ -21,8 +22,24 @@ const (
 	memoryFull
 )
 
-// SetLimit sets the limit, before use; 0 is none.
-func (m *Memory) SetLimit(bytes int64) { m.limit = bytes }
+// SetLimit sets the limit, before use; 0 is none. owners is how many connections
+// there are; nil stands for one.
+func (m *Memory) SetLimit(bytes int64, owners *atomic.Int64) { m.limit, m.owners = bytes, owners }
+
+// Share is how many bytes a connection may hold each way while memory is tight
+// before it must give way to others, as in Linux's __sk_mem_raise_allocated: an
+// equal part of the limit. So those that hold much do not keep out those that come.
+// When memory is full it is 0.
+func (m *Memory) Share() int {
+	if m.Full() {
+		return 0
+	}
+	n := int64(1)
+	if m.owners != nil {
+		n = max(1, m.owners.Load())
+	}
+	return int(m.limit / 2 / n)
+}
 
 // Add counts n more bytes, or fewer if n is negative.
 func (m *Memory) Add(n int) {

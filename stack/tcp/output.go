@@ -17,7 +17,7 @@ func (c *Conn) Next(seg *Segment, max int, now time.Duration) bool {
 		c.bare(seg, segACK, now)
 		return true
 	}
-	if c.nxt == c.sq.end && (!c.finQueue || c.finSent) && c.phase < phaseRecovery {
+	if c.nxt == c.sq.end && (!c.finQueue || c.finSent) && c.phase < phaseRecovery && !c.tlp.due {
 		return c.nextIdle(seg, now) // nothing to send
 	}
 	c.header(seg, now)
@@ -32,7 +32,8 @@ func (c *Conn) Next(seg *Segment, max int, now time.Duration) bool {
 	if mss <= 0 {
 		return false
 	}
-	if c.phase >= phaseRecovery && c.nextLost(seg, max, mss) ||
+	if c.tlp.due && c.nextTail(seg, mss) ||
+		c.phase >= phaseRecovery && c.nextLost(seg, max, mss) ||
 		c.nextNew(seg, max, mss, now) ||
 		c.phase == phaseRecovery && c.sackOK && c.nextGuess(seg, mss) ||
 		c.probeDue && c.nextProbe(seg, mss, now) {

@@ -53,7 +53,7 @@ func (c *Conn) shouldRecover() bool {
 	}
 	if c.sackOK {
 		// RFC 6675 section 5: steps 1 and 2 of a duplicate ACK
-		return c.dupAcks >= dupThresh || c.sb != nil && c.una.LessThan(c.sb.lostBelow(c.una, c.cw.MSS))
+		return c.dupAcks >= dupThresh || c.sb != nil && c.una.LessThan(c.sb.lostBelow(c.una, c.cw.MSS)) || c.probeArrived()
 	}
 	// RFC 6582 section 3.2 step 2: not for duplicate ACKs that come of
 	// retransmissions in vain
@@ -77,6 +77,7 @@ func (c *Conn) enterRecovery(now time.Duration) {
 		c.cong.Loss(&c.cw, flight, now)
 	}
 	c.updateEdge()
+	c.endProbe()
 }
 
 // enterLoss begins recovery by a retransmission timeout (RFC 5681 section 3.1,
@@ -106,6 +107,7 @@ func (c *Conn) enterLoss(now time.Duration) {
 	c.highRxt = c.una
 	c.timing = false
 	c.fastRtx = true
+	c.endProbe()
 	c.setPipe()
 }
 
@@ -143,6 +145,9 @@ func (c *Conn) updateEdge() {
 	}
 	if c.sb != nil {
 		edge = maxSeq(edge, c.sb.lostBelow(c.una, c.cw.MSS))
+	}
+	if c.probeArrived() {
+		edge = maxSeq(edge, c.tlp.start)
 	}
 	c.lossEdge = maxSeq(c.lossEdge, edge)
 }

@@ -61,6 +61,9 @@ func (r *Request) Open(cfg *Config, init *Init, syn *Segment, now time.Duration)
 	}
 }
 
+// Offer limits the first window to n bytes: what the listener has room for now.
+func (r *Request) Offer(n int) { r.rcvWindow = min(r.rcvWindow, uint16(min(max(n, 0), 0xffff))) }
+
 // SYNACK fills seg with the SYN-ACK.
 func (r *Request) SYNACK(seg *Segment, now time.Duration) {
 	*seg = Segment{Seq: r.iss, Ack: r.irs + 1, Flags: flagSYN | flagACK, Window: r.rcvWindow, kind: segSYN}

@@ -64,6 +64,7 @@ const (
 	segNew                   // data or FIN for the first time
 	segRtx                   // again
 	segRescue                // again, as the rescue retransmission
+	segTail                  // tail loss probe: data for the first time, or again
 	segProbe                 // probe of a closed window
 	segKeep                  // keep-alive probe
 	segRST

@@ -27,6 +27,8 @@ func (c *Conn) Sent(seg *Segment, now time.Duration) {
 		c.sentNew(seg, now)
 	case segRtx, segRescue:
 		c.sentAgain(seg, now)
+	case segTail:
+		c.sentTail(seg, now)
 	case segSYN:
 		c.sentSYN(seg, now)
 	case segProbe:
@@ -107,10 +109,7 @@ func (c *Conn) Write(p []byte) int {
 	if !c.CanWrite() {
 		return 0
 	}
-	n := 0
-	if !c.short() {
-		n = c.sq.write(c.cfg.Pool, p, int(c.sndBuf)-c.queued())
-	}
+	n := c.sq.write(c.cfg.Pool, p, c.room())
 	if n < len(p) {
 		c.starved = true
 	}
@@ -123,19 +122,29 @@ func (c *Conn) Writable() int {
 	if !c.CanWrite() {
 		return 0
 	}
-	room := max(int(c.sndBuf)-c.queued(), 0)
-	if c.short() {
-		room = 0
-	}
+	room := max(c.room(), 0)
 	if room == 0 {
 		c.starved = true
 	}
 	return room
 }
 
-// short reports whether memory is so short that nothing more is written before
-// what was is acknowledged.
-func (c *Conn) short() bool { return c.sq.head != nil && c.cfg.Pool.full() }
+// leastSndBuf is what a connection may send at a time however short memory is.
+const leastSndBuf = 16 << 10
+
+// room is how much the send buffer takes. While memory is tight that is no more than
+// the connection's share of it; when it is full nothing more is written before what
+// was is acknowledged.
+func (c *Conn) room() int {
+	size := int(c.sndBuf)
+	if c.cfg.Pool.tight() {
+		size = min(size, max(c.cfg.Pool.Memory.Share(), leastSndBuf))
+		if c.sq.head != nil && c.cfg.Pool.full() {
+			return 0
+		}
+	}
+	return size - c.queued()
+}
 
 // CanWrite reports whether the state takes data: before CloseWrite, in a
 // connection that is being opened or open.

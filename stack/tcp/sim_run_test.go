@@ -150,6 +150,7 @@ func TestSimulatedConnections(t *testing.T) {
 		for _, p := range s.ends {
 			i := p.c.Info()
 			seen.Retransmits += i.Retransmits
+			seen.LossProbes += i.LossProbes
 			seen.Timeouts += i.Timeouts
 			seen.Recoveries += i.Recoveries
 			seen.OutOfOrder += i.OutOfOrder
@@ -157,6 +158,6 @@ func TestSimulatedConnections(t *testing.T) {
 			seen.PAWS += i.PAWS
 		}
 	}
-	t.Logf("%d connections, %d packets, %v of virtual time: %d retransmissions, %d timeouts, %d recoveries, %d out of order, %d duplicates, %d PAWS",
-		n, packets, virtual, seen.Retransmits, seen.Timeouts, seen.Recoveries, seen.OutOfOrder, seen.Duplicates, seen.PAWS)
+	t.Logf("%d connections, %d packets, %v of virtual time: %d retransmissions, %d probes, %d timeouts, %d recoveries, %d out of order, %d duplicates, %d PAWS",
+		n, packets, virtual, seen.Retransmits, seen.LossProbes, seen.Timeouts, seen.Recoveries, seen.OutOfOrder, seen.Duplicates, seen.PAWS)
 }

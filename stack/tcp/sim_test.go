@@ -328,7 +328,7 @@ func (s *sim) step() (bool, error) {
 	}
 	for _, p := range s.ends {
 		if p.open {
-			at = min(at, p.c.Deadline(), p.wake())
+			at = min(at, p.c.Deadline(), p.c.ProbeDeadline(), p.wake())
 		}
 		if p.tw != nil {
 			at = min(at, p.tw.Deadline())
@@ -351,11 +351,11 @@ func (s *sim) step() (bool, error) {
 		if p.tw != nil && s.now >= p.tw.Deadline() {
 			p.tw = nil
 		}
-		if p.open && s.now >= p.c.Deadline() {
+		if p.open && s.now >= min(p.c.Deadline(), p.c.ProbeDeadline()) {
 			if err := p.events(p.c.Tick(s.now)); err != nil {
 				return false, err
 			}
-			if p.open && p.c.Deadline() <= s.now {
+			if p.open && min(p.c.Deadline(), p.c.ProbeDeadline()) <= s.now {
 				return false, fmt.Errorf("peer %d: deadline %v not after Tick at %v", p.id, p.c.Deadline(), s.now)
 			}
 		}

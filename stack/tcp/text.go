@@ -45,6 +45,14 @@ func (c *Conn) text(seg *Segment, seq Seq, now time.Duration, r *Result) {
 		r.Events |= Closed | AckNow
 		return
 	}
+	if c.refusing && n > 0 {
+		c.dropHeld()
+		if off > 0 { // the peer has not had the ACK of what it repeats
+			c.ackNow = true
+			r.Events |= AckNow
+		}
+		return
+	}
 	if fin && !c.rcvFin && (c.rx == nil || c.rx.end().LessThanEq(seq.Add(n))) {
 		c.rcvFin, c.rcvFinSeq = true, seq.Add(n)
 	}

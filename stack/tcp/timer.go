@@ -99,6 +99,9 @@ func (c *Conn) Tick(now time.Duration) (ev Events) {
 	if now >= c.rtxAt {
 		ev |= c.timeout(now)
 	}
+	if now >= c.ProbeDeadline() {
+		ev |= c.probeTail(now)
+	}
 	if c.state != StateClosed && now >= c.keepDeadline() {
 		ev |= c.keepAlive(now)
 	}

@@ -44,10 +44,17 @@ func (c *Conn) window() (field uint16, edge Seq) {
 
 // worthOpening is the receiver's silly window avoidance (RFC 9293 section
 // 3.8.6.2.2): the edge moves by a full segment or half of the buffer, or not at
-// all.
+// all. While memory is short there may be room for less than a large segment.
 func (c *Conn) worthOpening() bool {
-	return int(c.rcvSpace)-c.shown() >= max(min(int(c.rcvMSS), int(c.rcvBuf)/2), 1)
+	most := min(int(c.rcvMSS), int(c.rcvBuf)/2)
+	if c.cfg.Pool.tight() {
+		most = min(most, tightOpening)
+	}
+	return int(c.rcvSpace)-c.shown() >= max(most, 1)
 }
+
+// tightOpening is by how much a window opens at least while memory is short.
+const tightOpening = 2 << 10
 
 // shown is how many octets the peer may send as far as it knows.
 func (c *Conn) shown() int { return max(c.rcvShown.Sub(c.rcvNxt), 0) }

@@ -155,6 +155,33 @@ func TestReceiverAvoidsSillyWindows(t *testing.T) {
 	h.sends()
 }
 
+// Where segments are large, as on a loopback, what a connection is offered while memory
+// is short is less than a segment or half of its buffer: it must do, or connections that
+// wait for each other's memory stand still for ever.
+func TestAWindowOpensWhileMemoryIsShort(t *testing.T) {
+	var memory Memory
+	memory.SetLimit(1000, nil)
+	h := newHost(t, plain).connect()
+	h.pool.Memory = &memory
+	h.c.rcvMSS = 60_000
+	h.in(A, 1, 65535, 1)
+	h.c.SetRcvSpace(0)
+	h.c.FlushAck()
+	s, _ := h.next()
+	require.Zero(t, s.Window)
+	h.c.SetRcvSpace(4096)
+	require.False(t, h.c.WindowUpdateDue())
+	memory.Add(1000)
+	require.True(t, h.c.WindowUpdateDue())
+	h.c.SetRcvSpace(100)
+	require.False(t, h.c.WindowUpdateDue(), "that would be silly")
+	h.c.SetRcvSpace(4096)
+	h.c.FlushAck()
+	s, _ = h.next()
+	require.Equal(t, uint16(4096), s.Window)
+	h.sends()
+}
+
 // RFC 9293 section 3.8.6: the right edge never moves left.
 func TestWindowIsNeverTakenBack(t *testing.T) {
 	for _, scale := range []bool{false, true} {

@@ -62,8 +62,8 @@ func New(now time.Duration) *Wheel {
 // For the handler not to miss a deadline, the caller writes the deadline and calls
 // Arm while it holds the lock under which the handler reads it.
 //
-// Arm reports whether Next has become earlier, that is, whether somebody
-// asleep until the former Next would now sleep too long.
+// Arm reports whether t was queued, or moved: then somebody asleep beyond when sleeps
+// too long.
 func (w *Wheel) Arm(t *Timer, when time.Duration) bool {
 	if when == Never {
 		return false
@@ -90,7 +90,8 @@ func (w *Wheel) arm(t *Timer, tick int64) bool {
 	}
 	t.queued.Store(tick + 1)
 	w.place(t, tick)
-	return w.publish()
+	w.publish()
+	return true
 }
 
 // Stop takes t off the wheel. A handler that Advance is calling at this moment
@@ -197,17 +198,15 @@ func (w *Wheel) earliest() (level, slot int, at int64, ok bool) {
 	return 0, 0, 0, false
 }
 
-// publish recomputes what Next returns and reports whether it became earlier.
-func (w *Wheel) publish() bool {
+// publish recomputes what Next returns.
+func (w *Wheel) publish() {
 	next := int64(Never)
 	if _, _, at, ok := w.earliest(); ok {
 		next = at * int64(Tick)
 	}
-	old := w.next.Load()
-	if next != old {
+	if next != w.next.Load() {
 		w.next.Store(next)
 	}
-	return next < old
 }
 
 // place puts t into the slot for tick, which is not before elapsed.

@@ -111,11 +111,14 @@ func TestArmingEarlierMovesTheTimer(t *testing.T) {
 	require.Equal(t, []expiry{{0, 20 * ms}}, r.fired)
 }
 
-func TestArmReportsOnlyAnEarlierNext(t *testing.T) {
+func TestArmReportsWhetherTheTimerIsQueuedEarlier(t *testing.T) {
 	w, r := New(0), newRecorder(3)
 	require.True(t, w.Arm(&r.timers[0], 30*ms))
+	require.True(t, w.Arm(&r.timers[1], 40*ms), "whoever armed the other may not have woken anybody")
+	require.False(t, w.Arm(&r.timers[1], 50*ms))
 	require.False(t, w.Arm(&r.timers[1], 40*ms))
-	require.True(t, w.Arm(&r.timers[2], 10*ms))
+	require.True(t, w.Arm(&r.timers[1], 35*ms))
+	require.Equal(t, 30*ms, w.Next())
 }
 
 func TestArmForNeverLeavesTheTimerAlone(t *testing.T) {

@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"unsafe"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // Obstacle is why an interface cannot be taken, whatever else is configured: one
@@ -39,6 +37,9 @@ func (f *Follower) Check() error {
 		}
 		return Obstacle(fmt.Sprintf("%s is a port of the %s %s, which has its addresses: take it out (ip link set %s nomaster), or use package net", a.Name, kind, name, a.Name))
 	}
+	if !stripsVLAN(a.Name) {
+		return nil
+	}
 	links, err := dump(f.handle.LinkList)
 	if err != nil {
 		return err
@@ -49,30 +50,10 @@ func (f *Follower) Check() error {
 			vlans = append(vlans, l.Attrs().Name)
 		}
 	}
-	if len(vlans) > 0 && stripsVLAN(a.Name) {
+	if len(vlans) > 0 {
 		return Obstacle(fmt.Sprintf("%s takes the tags off the packets of its VLANs (%s) before they can be told apart: turn that off (ethtool -K %s rxvlan off), or use package net", a.Name, strings.Join(vlans, ", "), a.Name))
 	}
 	return nil
-}
-
-// stripsVLAN reports whether an interface takes VLAN tags off received packets
-// (ethtool(8), rxvlan).
-func stripsVLAN(name string) bool {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	const flagRxVLAN = 1 << 8 // ETH_FLAG_RXVLAN of linux/ethtool.h
-	value := struct{ cmd, data uint32 }{cmd: unix.ETHTOOL_GFLAGS}
-	request := struct {
-		name [unix.IFNAMSIZ]byte
-		data unsafe.Pointer
-		_    [16]byte
-	}{data: unsafe.Pointer(&value)}
-	copy(request.name[:unix.IFNAMSIZ-1], name)
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
-	return errno == 0 && value.data&flagRxVLAN != 0
 }
 
 // HasAddress returns the name of the interface on which the kernel has an address,

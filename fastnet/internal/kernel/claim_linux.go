@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -19,22 +21,51 @@ type Claim struct {
 }
 
 // Taken is that another process has the interface.
-type Taken struct {
+type Taken struct{ name *unix.SockaddrUnix }
+
+// Holder is a process that has a claim.
+type Holder struct {
 	PID     int    // 0 if it is not to be seen from here
 	Program string // as /proc/PID/comm has it
+	UID     int    // of its user
 }
 
 func (t *Taken) Error() string {
-	if t.PID == 0 {
-		return "another process has it"
+	h := t.Holder()
+	return h.String() + " has it" + h.advice()
+}
+
+func (h Holder) String() string {
+	switch {
+	case h.PID == 0:
+		return "another process"
+	case h.strange():
+		return fmt.Sprintf("process %d (%s) of user %d", h.PID, h.Program, h.UID)
 	}
-	return fmt.Sprintf("process %d (%s) has it", t.PID, t.Program)
+	return fmt.Sprintf("process %d (%s)", h.PID, h.Program)
+}
+
+// strange reports whether it may have no more than the name, which anybody can take.
+func (h Holder) strange() bool { return h.UID != 0 && h.UID != os.Geteuid() }
+
+func (h Holder) advice() string {
+	switch {
+	case h.PID == 0:
+		return ": ss -xap, as root, tells which (@fastnet/xdp)"
+	case h.strange():
+		return ": end that process if it is no server of yours"
+	}
+	return ""
+}
+
+func claimName(index int) *unix.SockaddrUnix {
+	return &unix.SockaddrUnix{Name: fmt.Sprintf("@fastnet/xdp/%d", index)}
 }
 
 // NewClaim claims the interface of an index. The error is a *Taken if another
 // process, or this one, has it already.
 func NewClaim(index int) (*Claim, error) {
-	name := &unix.SockaddrUnix{Name: fmt.Sprintf("@fastnet/xdp/%d", index)}
+	name := claimName(index)
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -42,7 +73,7 @@ func NewClaim(index int) (*Claim, error) {
 	if err := unix.Bind(fd, name); err != nil {
 		unix.Close(fd)
 		if errors.Is(err, unix.EADDRINUSE) {
-			return nil, holder(name)
+			return nil, &Taken{name}
 		}
 		return nil, err
 	}
@@ -84,23 +115,62 @@ func (c *Claim) Close() error {
 	return err
 }
 
-// holder asks who has a claim.
-func holder(name *unix.SockaddrUnix) *Taken {
-	t := &Taken{}
+// Holder finds who has it at the moment: by asking, or by looking at all processes
+// where the name's owner does not listen.
+func (t *Taken) Holder() (h Holder) {
+	if cred, err := peer(t.name); err == nil {
+		h.PID, h.UID = int(cred.Pid), int(cred.Uid)
+	} else {
+		h.PID, h.UID = owner(t.name.Name)
+	}
+	if h.PID != 0 {
+		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", h.PID))
+		h.Program = strings.TrimSpace(string(comm))
+	}
+	return h
+}
+
+// peer asks the kernel who listens on a name.
+func peer(name *unix.SockaddrUnix) (*unix.Ucred, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return t
+		return nil, err
 	}
 	defer unix.Close(fd)
-	if unix.Connect(fd, name) != nil {
-		return t
+	if err := unix.Connect(fd, name); err != nil {
+		return nil, err
 	}
-	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	return unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+}
+
+// owner finds a process, and its user, with a socket that is bound to a name:
+// /proc/net/unix tells the socket's number, and a process's descriptors theirs. pid
+// is 0 if there is none that this one may look at.
+func owner(name string) (pid, uid int) {
+	sockets, err := os.ReadFile("/proc/thread-self/net/unix")
 	if err != nil {
-		return t
+		return 0, 0
 	}
-	t.PID = int(cred.Pid)
-	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", t.PID))
-	t.Program = strings.TrimSpace(string(comm))
-	return t
+	link := ""
+	for line := range strings.Lines(string(sockets)) {
+		if f := strings.Fields(line); len(f) == 8 && f[7] == name {
+			link = "socket:[" + f[6] + "]"
+		}
+	}
+	if link == "" {
+		return 0, 0
+	}
+	descriptors, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, fd := range descriptors {
+		if to, err := os.Readlink(fd); err != nil || to != link {
+			continue
+		}
+		var st unix.Stat_t
+		dir := filepath.Dir(filepath.Dir(fd))
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err == nil && unix.Stat(dir, &st) == nil {
+			return pid, int(st.Uid)
+		}
+	}
+	return 0, 0
 }

@@ -3,7 +3,6 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -15,10 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxWanted bounds the neighbours that wait to be asked for: who wants one that
-// is left out asks again.
-const maxWanted = 1024
-
 // Follower follows one interface. All methods may be called from any goroutine.
 type Follower struct {
 	handler Handler
@@ -26,6 +21,7 @@ type Follower struct {
 
 	mu     sync.Mutex // of requests: one at a time on the handle's socket
 	handle *netlink.Handle
+	routes *netlink.Handle   // for lists of routes, which the kernel filters if it is asked strictly (Linux 4.20)
 	asking *nl.NetlinkSocket // for the one request that a Handle has not
 	events *nl.NetlinkSocket
 
@@ -63,6 +59,11 @@ func Follow(name string, handler Handler) (*Follower, error) {
 	if f.handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err == nil {
 		// A kernel that does not answer must not hold anybody for ever.
 		f.handle.SetSocketTimeout(5 * time.Second)
+		f.routes, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+	}
+	if err == nil {
+		f.routes.SetSocketTimeout(5 * time.Second)
+		_ = f.routes.SetStrictCheck(true)
 		f.asking, err = nl.GetNetlinkSocketAt(here, here, unix.NETLINK_ROUTE)
 	}
 	if err == nil {
@@ -70,7 +71,10 @@ func Follow(name string, handler Handler) (*Follower, error) {
 		f.index, err = indexOf(f.handle, name)
 	}
 	if err == nil {
-		f.state, err = readState(f.handle, f.index)
+		f.state, err = readLink(f.handle, f.index)
+	}
+	if err == nil {
+		f.state.Routes, _, err = readRoutes(f.routes, f.index)
 	}
 	if err != nil {
 		f.release()
@@ -129,29 +133,22 @@ func (f *Follower) release() {
 		f.handle.Close()
 		f.handle = nil
 	}
+	if f.routes != nil {
+		f.routes.Close()
+		f.routes = nil
+	}
 	if f.asking != nil {
 		f.asking.Close()
 		f.asking = nil
 	}
 }
 
-// Changes come in bursts, as one of an address with its routes. The state is read
-// when they have paused for a moment, or have not for a longer one.
-const (
-	pause   = 2 * time.Millisecond
-	longest = 100 * time.Millisecond
-)
-
 // follow reads what the kernel tells until the follower is closed or the interface
 // is gone.
 func (f *Follower) follow() {
-	var dirty, routing bool // the state, and routes elsewhere
-	var since time.Time
+	var p pending
 	for {
-		wait := unix.Timeval{}
-		if dirty {
-			wait = unix.NsecToTimeval(int64(pause))
-		}
+		wait := unix.NsecToTimeval(int64(p.wait(time.Now())))
 		f.events.SetReceiveTimeout(&wait)
 		msgs, from, err := f.events.Receive()
 		select {
@@ -163,47 +160,39 @@ func (f *Follower) follow() {
 		case errors.Is(err, os.ErrClosed):
 			return
 		case errors.Is(err, unix.EAGAIN): // a pause
-		case errors.Is(err, unix.ENOBUFS):
-			// Messages are lost (netlink(7)): everything is read anew; neighbours
-			// are asked for again as they age.
-			dirty, routing = true, true
 		case err != nil:
-			time.Sleep(10 * time.Millisecond)
-			dirty, routing = true, true
+			// Messages are lost (ENOBUFS, netlink(7)): everything is read anew;
+			// neighbours are asked for again as they age.
+			if !errors.Is(err, unix.ENOBUFS) {
+				time.Sleep(10 * time.Millisecond)
+			}
+			p.add(time.Now(), changes{true, true, true})
 		case from.Pid == nl.PidKernel:
 			for i := range msgs {
-				r, ours := f.message(&msgs[i])
-				routing = routing || r
-				if ours && !dirty {
-					dirty, since = true, time.Now()
-				}
+				p.add(time.Now(), f.message(&msgs[i]))
 			}
 		}
-		switch {
-		case dirty && (err != nil || time.Since(since) > longest):
-			if !f.reread(routing) {
-				return
-			}
-			dirty, routing = false, false
-		case routing && !dirty:
-			f.call(f.handler.Routing)
-			routing = false
+		if due := p.due(time.Now(), err != nil); due != (changes{}) && !f.reread(&p, due) {
+			return
 		}
 	}
 }
 
-// message looks at one message: does it change routing decisions, and may the
-// interface's state be another.
-func (f *Follower) message(m *syscall.NetlinkMessage) (routing, ours bool) {
+// message looks at one message: what may be another now.
+func (f *Follower) message(m *syscall.NetlinkMessage) (c changes) {
+	ours := func(at int) bool {
+		return len(m.Data) >= at+4 && int(int32(nl.NativeEndian().Uint32(m.Data[at:]))) == f.index
+	}
 	switch m.Header.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
-		if len(m.Data) < unix.SizeofIfInfomsg {
-			return
-		}
-		index := int(int32(nl.NativeEndian().Uint32(m.Data[4:])))
-		return true, index == f.index
-	case unix.RTM_NEWADDR, unix.RTM_DELADDR, unix.RTM_NEWROUTE, unix.RTM_DELROUTE, unix.RTM_NEWRULE, unix.RTM_DELRULE:
-		return true, true
+		// Routes go with a link that goes down, unsaid.
+		return changes{link: ours(4), routes: ours(4), routing: true}
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		return changes{link: ours(4), routes: ours(4), routing: true}
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		return changes{routes: m.Header.Flags&unix.NLM_F_REPLACE != 0 || mayLeaveBy(m.Data, f.index), routing: true}
+	case unix.RTM_NEWRULE, unix.RTM_DELRULE:
+		return changes{routing: true}
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
 		if len(m.Data) < unix.SizeofNdMsg {
 			return
@@ -223,15 +212,38 @@ func (f *Follower) message(m *syscall.NetlinkMessage) (routing, ours bool) {
 	return
 }
 
-// reread asks for the whole state and tells the handler. It returns false if the
-// interface is gone.
-func (f *Follower) reread(routing bool) bool {
+// mayLeaveBy reports whether a route may be one of an interface's: it is not the
+// kernel's own of an address, and names no other interface alone.
+func mayLeaveBy(message []byte, index int) bool {
+	if len(message) < unix.SizeofRtMsg || message[4] == unix.RT_TABLE_LOCAL {
+		return false
+	}
+	attrs := attributes(message[unix.SizeofRtMsg:])
+	oif, ok := attrs[unix.RTA_OIF]
+	return !ok || len(oif) != 4 || int(nl.NativeEndian().Uint32(oif)) == index
+}
+
+// reread asks for what is due and tells the handler. What cannot be had for the
+// moment is asked for again. It returns false if the interface is gone.
+func (f *Follower) reread(p *pending, due changes) bool {
 	f.mu.Lock()
 	if f.handle == nil {
 		f.mu.Unlock()
 		return false
 	}
-	s, err := readState(f.handle, f.index)
+	s := f.State()
+	var err error
+	if due.link {
+		routes := s.Routes
+		s, err = readLink(f.handle, f.index)
+		s.Routes = routes
+	}
+	if err == nil && due.routes {
+		began := time.Now()
+		whole := false
+		s.Routes, whole, err = readRoutes(f.routes, f.index)
+		p.listed(began, time.Now(), whole)
+	}
 	f.mu.Unlock()
 	if _, ok := errors.AsType[netlink.LinkNotFoundError](err); ok || errors.Is(err, unix.ENODEV) {
 		f.call(f.handler.Routing) // nothing leads out of it any more
@@ -240,16 +252,18 @@ func (f *Follower) reread(routing bool) bool {
 		}
 		return false
 	}
-	if err == nil {
-		f.stateMu.Lock()
-		same := f.state.Equal(&s)
-		f.state = s
-		f.stateMu.Unlock()
-		if !same && f.handler.Changed != nil {
-			f.handler.Changed(s)
-		}
+	if err != nil {
+		p.failed(time.Now(), due)
+		return true
 	}
-	if routing {
+	f.stateMu.Lock()
+	same := f.state.Equal(&s)
+	f.state = s
+	f.stateMu.Unlock()
+	if !same && f.handler.Changed != nil {
+		f.handler.Changed(s)
+	}
+	if due.routing {
 		f.call(f.handler.Routing) // after Changed: who asks again finds the new addresses
 	}
 	return true
@@ -259,76 +273,4 @@ func (f *Follower) call(fn func()) {
 	if fn != nil {
 		fn()
 	}
-}
-
-// Resolve makes the kernel find a neighbour's address, or confirm the one that it
-// has; the handler hears of it. It does not wait.
-func (f *Follower) Resolve(a netip.Addr) {
-	f.wantMu.Lock()
-	if len(f.wanted) < maxWanted {
-		f.wanted[a] = struct{}{}
-	}
-	f.wantMu.Unlock()
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
-}
-
-// resolve does what Resolve asks for.
-func (f *Follower) resolve() {
-	for {
-		select {
-		case <-f.done:
-			return
-		case <-f.wake:
-		}
-		f.wantMu.Lock()
-		wanted := f.wanted
-		f.wanted = make(map[netip.Addr]struct{})
-		f.wantMu.Unlock()
-		for a := range wanted {
-			f.use(a)
-		}
-	}
-}
-
-// use tells the kernel that a neighbour is about to be used, which makes it ask or
-// confirm as if it sent a packet itself (NTF_USE, rtnetlink(7)), and passes on what
-// it knows already: of that no event would tell.
-func (f *Follower) use(a netip.Addr) {
-	f.mu.Lock()
-	if f.handle == nil {
-		f.mu.Unlock()
-		return
-	}
-	err := f.handle.NeighSet(&netlink.Neigh{LinkIndex: f.index, IP: net.IP(a.AsSlice()), Flags: netlink.NTF_USE})
-	var n *netlink.Neigh
-	if err == nil {
-		n, err = getNeighbor(f.asking, f.index, a)
-	}
-	f.mu.Unlock()
-	if err != nil || n == nil || f.handler.Neighbor == nil {
-		return
-	}
-	if at, mac, s, ok := neighborOf(n); ok && s == Known {
-		f.handler.Neighbor(at, mac, s)
-	}
-}
-
-// getNeighbor asks for one neighbour (RTM_GETNEIGH without NLM_F_DUMP, Linux 5.0).
-func getNeighbor(socket *nl.NetlinkSocket, index int, a netip.Addr) (*netlink.Neigh, error) {
-	family := netlink.FAMILY_V4
-	if a.Is6() {
-		family = netlink.FAMILY_V6
-	}
-	req := nl.NewNetlinkRequest(unix.RTM_GETNEIGH, 0)
-	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket, Seq: req.Seq}}
-	req.AddData(&netlink.Ndmsg{Family: uint8(family), Index: uint32(index)})
-	req.AddData(nl.NewRtAttr(netlink.NDA_DST, a.AsSlice()))
-	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNEIGH)
-	if err != nil || len(msgs) == 0 {
-		return nil, err
-	}
-	return netlink.NeighDeserialize(msgs[0])
 }

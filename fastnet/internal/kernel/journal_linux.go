@@ -28,12 +28,44 @@ type record struct {
 }
 
 type setting struct {
-	Name  string // of the file under /sys/class/net/INTERFACE
+	Name  string // of the file under /sys/class/net/INTERFACE, or of a feature, with featurePrefix
 	Value string // as it was
+	// Of is the interface that has it, if it is one under the journal's own.
+	Of string `json:",omitempty"`
 }
 
-// foreign reports whether s is no file of an interface's own.
-func (s setting) foreign() bool { return strings.ContainsAny(s.Name, "/.") }
+// featurePrefix marks what ethtool(8) sets, to on or off.
+const featurePrefix = "feature:"
+
+// foreign reports whether s is no setting of an interface's own.
+func (s setting) foreign() bool {
+	return strings.ContainsAny(s.Name, "/.") || strings.Contains(s.Of, "/")
+}
+
+// put gives a setting of an interface a value. An interface that is gone has none.
+func (s setting) put(name string) error {
+	if s.Of != "" {
+		name = s.Of
+	}
+	var err error
+	if feature, ok := strings.CutPrefix(s.Name, featurePrefix); ok {
+		err = setFeature(name, feature, s.Value == "on")
+	} else {
+		err = os.WriteFile(filepath.Join(sysNet, name, s.Name), []byte(s.Value), 0)
+	}
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
+}
+
+func (s setting) String() string {
+	text := strings.TrimPrefix(s.Name, featurePrefix) + "=" + s.Value
+	if s.Of != "" {
+		text = s.Of + ": " + text
+	}
+	return text
+}
 
 // sysNet is where the kernel has the settings of interfaces (sysfs(5)).
 var sysNet = "/sys/class/net"
@@ -74,7 +106,7 @@ func OpenJournal(name string, index int) (j *Journal, left []string, err error) 
 		o := &Journal{path: path}
 		if json.Unmarshal(text, &o.old) == nil && o.old.Interface == name && !slices.ContainsFunc(o.old.Settings, setting.foreign) {
 			for _, s := range o.old.Settings {
-				left = append(left, s.Name+"="+s.Value)
+				left = append(left, s.String())
 			}
 			err = o.Close()
 		} else { // another interface's, that is gone, or none of ours
@@ -102,12 +134,55 @@ func (j *Journal) Set(name, value string) error {
 	if old == value {
 		return nil
 	}
-	j.old.Settings = append(j.old.Settings, setting{name, old})
-	if err := j.write(); err != nil {
-		j.old.Settings = j.old.Settings[:len(j.old.Settings)-1]
-		return fmt.Errorf("a journal of what is changed cannot be kept: %w: make /run/fastnet writable, or set XDG_RUNTIME_DIR", err)
+	if err := j.note(setting{Name: name, Value: old}); err != nil {
+		return err
 	}
 	return os.WriteFile(file, []byte(value), 0)
+}
+
+// note puts settings on disk as they are.
+func (j *Journal) note(s ...setting) error {
+	before := len(j.old.Settings)
+	j.old.Settings = append(j.old.Settings, s...)
+	if err := j.write(); err != nil {
+		j.old.Settings = j.old.Settings[:before]
+		return fmt.Errorf("a journal of what is changed cannot be kept: %w: make /run/fastnet writable, or set XDG_RUNTIME_DIR", err)
+	}
+	return nil
+}
+
+// Keep notes which of some features of the interface, and of those under it, are on,
+// because somebody is about to turn them off. forget ends that: nobody has.
+func (j *Journal) Keep(features []string) (forget func() error, err error) {
+	var on []setting
+	for _, name := range withLowers(j.old.Interface) {
+		of := name
+		if name == j.old.Interface {
+			of = ""
+		}
+		for _, f := range features {
+			if is, err := featureOn(name, f); err == nil && is {
+				on = append(on, setting{featurePrefix + f, "on", of})
+			}
+		}
+	}
+	if len(on) == 0 {
+		return func() error { return nil }, nil
+	}
+	forget = func() error {
+		j.old.Settings = slices.DeleteFunc(j.old.Settings, func(s setting) bool { return slices.Contains(on, s) })
+		return j.write()
+	}
+	return forget, j.note(on...)
+}
+
+// lowers are the interfaces directly under one.
+func lowers(name string) (names []string) {
+	files, _ := filepath.Glob(filepath.Join(sysNet, name, "lower_*"))
+	for _, f := range files {
+		names = append(names, strings.TrimPrefix(filepath.Base(f), "lower_"))
+	}
+	return names
 }
 
 // write makes the file, whole or not at all.
@@ -161,9 +236,7 @@ func replaceFile(path string, text []byte) error {
 func (j *Journal) Close() error {
 	var errs []error
 	for i := len(j.old.Settings) - 1; i >= 0; i-- {
-		s := j.old.Settings[i]
-		file := filepath.Join(sysNet, j.old.Interface, s.Name)
-		if err := os.WriteFile(file, []byte(s.Value), 0); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
+		if err := j.old.Settings[i].put(j.old.Interface); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/fastnet-go/fastnet/stack/route"
 )
 
-// readState asks for all that State holds.
-func readState(h *netlink.Handle, index int) (State, error) {
+// readLink asks for all that State holds but the routes.
+func readLink(h *netlink.Handle, index int) (State, error) {
 	link, err := h.LinkByIndex(index)
 	if err != nil {
 		return State{}, err
@@ -36,21 +36,35 @@ func readState(h *netlink.Handle, index int) (State, error) {
 			s.Addrs = append(s.Addrs, p)
 		}
 	}
-	routes, err := dump(func() ([]netlink.Route, error) {
-		return h.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
-	})
-	if err != nil {
-		return s, fmt.Errorf("the routes: %w", err)
-	}
-	s.Routes = routesOf(routes, index)
 	return s, nil
 }
 
-// dump repeats a dump that a change has interrupted.
+// readRoutes asks for the routes through an interface. Where they change faster than
+// they can be listed what was seen last is returned, and whole is false.
+func readRoutes(h *netlink.Handle, index int) (list []route.Route, whole bool, err error) {
+	var all []netlink.Route
+	whole = true
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		routes, err := dump(func() ([]netlink.Route, error) {
+			return h.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC, LinkIndex: index}, netlink.RT_FILTER_TABLE)
+		})
+		switch {
+		case errors.Is(err, unix.EAFNOSUPPORT): // no IPv6 here
+		case errors.Is(err, netlink.ErrDumpInterrupted):
+			whole = false
+		case err != nil:
+			return nil, false, fmt.Errorf("the routes: %w", err)
+		}
+		all = append(all, routes...)
+	}
+	return routesOf(all, index), whole, nil
+}
+
+// dump repeats a dump that a change has interrupted, a few times.
 func dump[T any](list func() ([]T, error)) ([]T, error) {
 	for try := 1; ; try++ {
 		l, err := list()
-		if !errors.Is(err, netlink.ErrDumpInterrupted) || try == 5 {
+		if !errors.Is(err, netlink.ErrDumpInterrupted) || try == 3 {
 			return l, err
 		}
 	}

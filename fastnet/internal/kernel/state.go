@@ -3,6 +3,7 @@ package kernel
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/fastnet-go/fastnet/stack/route"
 )
@@ -31,6 +32,13 @@ func (s *State) Equal(o *State) bool {
 func (s *State) Has(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	return slices.ContainsFunc(s.Addrs, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
+// InZone reports whether an address's zone, if it has one, is the interface, by name or
+// index: another one may have the same link-local address.
+func (s *State) InZone(a netip.Addr) bool {
+	z := a.Zone()
+	return z == "" || z == s.Name || z == strconv.Itoa(s.Index)
 }
 
 // Way is how the kernel sends to a destination.

@@ -2,4 +2,6 @@ package steer
 
 import "errors"
 
-var errNoFilter = errors.New("steer: there is no filter yet")
+// ErrNoFilter is that nothing can be taken from the kernel yet: another process has
+// the interface.
+var ErrNoFilter = errors.New("steer: there is no filter yet")

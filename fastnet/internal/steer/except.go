@@ -13,11 +13,28 @@ import (
 // exceptionTime is how often it is looked whether they have ended.
 const exceptionTime = 2 * time.Second
 
-// strangerTime is for how long the stack does not reset what it does not know on a
-// new port: a connection that the kernel makes while the port is added is seen at a
-// second look, or at a third one where its SYN had passed the filter but waited for
-// a processor, and what its peer sent in between is sent again.
-const strangerTime = 2 * exceptionTime
+// strangerTime is for how long at most the stack does not reset what it does not know
+// on a new port: a connection that the kernel makes while the port is added is seen at
+// a second look, or at a third one where its SYN had passed the filter but waited for
+// a processor, and what its peer sent in between is sent again. It ends with the third
+// look; a machine that stands still may make that late.
+const strangerTime = 30 * time.Second
+
+// passageTime is for how long the stack does not reset what it does not know after a
+// port was given back: a SYN may have passed the filter before and be worked off after
+// the stack's listener is gone. Sent again it finds whoever has the port then.
+const passageTime = 5 * time.Second
+
+// hold keeps the stack from resetting what it does not know for a while at least.
+// calls is held.
+func (s *Steering) hold(d time.Duration) {
+	if until := time.Now().Add(d); until.After(s.quiet) {
+		s.quiet = until
+	}
+	if len(s.fresh) == 0 { // or it is held for longer
+		s.stack.HoldResets(time.Until(s.quiet))
+	}
+}
 
 // addPort makes the filter take a port but for the kernel's connections there.
 // calls is held.
@@ -31,19 +48,21 @@ func (s *Steering) addPort(p afxdp.Port) error {
 	return s.filter.AddPort(p)
 }
 
-// except leaves the kernel's connections on a port to it. calls is held.
-func (s *Steering) except(port uint16) {
+// except leaves the kernel's connections on a port to it, as many as can be had, and
+// returns the error if that may not be all. calls is held.
+func (s *Steering) except(port uint16) error {
 	x, ok := s.filter.(Excepter)
 	if !ok || s.kernels == nil {
-		return
+		return nil
 	}
-	flows, _ := s.kernels(port) // as many as can be had
+	flows, err := s.kernels(port)
 	for _, f := range flows {
 		_, there := s.excepted[f]
 		if !there && !s.stack.HasTCPFlow(f.Local, f.Remote) && x.ExceptFlow(f) == nil {
 			s.excepted[f] = struct{}{}
 		}
 	}
+	return err
 }
 
 // isOpen reports whether the filter takes a TCP port on some address.
@@ -75,13 +94,18 @@ func (s *Steering) unexcept(f afxdp.Flow) {
 func (s *Steering) settleExceptions() {
 	s.calls.Lock()
 	defer s.calls.Unlock()
+	last := false
 	for port, looks := range s.fresh {
-		if s.isOpen(port) {
-			s.except(port)
+		if s.isOpen(port) && s.except(port) != nil {
+			continue // nobody has looked
 		}
 		if s.fresh[port] = looks - 1; looks == 1 {
 			delete(s.fresh, port)
+			last = true
 		}
+	}
+	if last && len(s.fresh) == 0 {
+		s.stack.HoldResets(max(0, time.Until(s.quiet)))
 	}
 	if len(s.excepted) == 0 {
 		return

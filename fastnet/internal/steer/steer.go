@@ -58,7 +58,7 @@ type Steering struct {
 
 	mu      sync.Mutex              // held for moments
 	flows   map[afxdp.Flow]int      // with an entry in the filter; how often held
-	ended   map[afxdp.Flow]struct{} // of flows: something of the tuple has ended
+	ended   map[afxdp.Flow]bool     // of flows: something of the tuple has ended; whether late packets may come
 	ports   map[afxdp.Port]int      // listeners
 	linger  map[afxdp.Port]struct{} // closed, but with connections that have no entry
 	closing bool                    // all will end at once
@@ -66,6 +66,8 @@ type Steering struct {
 	kernels  func(port uint16) ([]afxdp.Flow, error) // under calls; see New
 	excepted map[afxdp.Flow]struct{}                 // under calls: the kernel's connections on ports of ours
 	fresh    map[uint16]int                          // under calls: TCP ports added a moment ago, and how often to look for exceptions
+	quiet    time.Time                               // under calls: until then the stack resets nothing in any case
+	late     late                                    // under calls: flows that are over, but for packets on their way
 	entries  atomic.Int64                            // len(flows), for Ended
 }
 
@@ -76,8 +78,8 @@ func New(filter Filter, stack Stack, kernels func(port uint16) ([]afxdp.Flow, er
 	s := &Steering{
 		stack: stack, filter: filter, kernels: kernels, excepted: make(map[afxdp.Flow]struct{}), fresh: make(map[uint16]int),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), idle: make(chan struct{}),
-		flows: make(map[afxdp.Flow]int), ended: make(map[afxdp.Flow]struct{}),
-		ports: make(map[afxdp.Port]int), linger: make(map[afxdp.Port]struct{}),
+		flows: make(map[afxdp.Flow]int), ended: make(map[afxdp.Flow]bool),
+		ports: make(map[afxdp.Port]int), linger: make(map[afxdp.Port]struct{}), late: newLate(),
 	}
 	go s.run()
 	return s
@@ -175,6 +177,7 @@ func (s *Steering) ClosePort(p afxdp.Port, drain func()) {
 
 // giveBack removes a port whose connections all have entries. calls is held.
 func (s *Steering) giveBack(p afxdp.Port) {
+	s.hold(passageTime)
 	if !s.pin(p) {
 		s.mu.Lock()
 		s.linger[p] = struct{}{}
@@ -204,6 +207,12 @@ func (s *Steering) pin(p afxdp.Port) bool {
 			all = append(all, afxdp.Flow{Protocol: TCP, Local: local, Remote: remote})
 		}
 	})
+	return s.pinEach(all)
+}
+
+// pinEach gives each of the stack's connections an entry, and reports whether all of
+// them have one. calls is held.
+func (s *Steering) pinEach(all []afxdp.Flow) bool {
 	ok := true
 	for _, f := range all {
 		if err := s.add(f, 0); err != nil {
@@ -211,7 +220,7 @@ func (s *Steering) pin(p afxdp.Port) bool {
 			continue
 		}
 		if !s.stack.HasTCPFlow(f.Local, f.Remote) { // ended meanwhile, unnoticed
-			s.look(f)
+			s.look(f, true)
 		}
 	}
 	return ok
@@ -225,6 +234,7 @@ func covers(a, local netip.Addr) bool {
 // add makes the entry of a flow, unless it is there, and holds it n times more.
 // calls is held.
 func (s *Steering) add(f afxdp.Flow, n int) error {
+	s.late.cancel(f)
 	s.mu.Lock()
 	_, known := s.flows[f]
 	s.flows[f] += n // before the system call: Ended must find it
@@ -233,7 +243,13 @@ func (s *Steering) add(f afxdp.Flow, n int) error {
 	if known {
 		return nil
 	}
-	if err := s.filter.AddFlow(f); err != nil {
+	err := s.filter.AddFlow(f)
+	if err != nil && s.late.any() {
+		// It may be full: those who wait go first.
+		s.dropLate()
+		err = s.filter.AddFlow(f)
+	}
+	if err != nil {
 		s.mu.Lock()
 		s.forget(f)
 		s.mu.Unlock()
@@ -250,19 +266,19 @@ func (s *Steering) forget(f afxdp.Flow) {
 }
 
 // Hold makes the filter take a flow that is about to be opened, and keeps it until
-// Release. It returns errNoFilter where there is no filter yet, or the filter's
+// Release. It returns ErrNoFilter where there is no filter yet, or the filter's
 // error: it is full.
 func (s *Steering) Hold(f afxdp.Flow) error {
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	if s.filter == nil {
-		return errNoFilter
+		return ErrNoFilter
 	}
 	return s.add(f, 1)
 }
 
-// Release ends a Hold. The entry goes when nothing is left of the flow: for UDP,
-// now.
+// Release ends a Hold. The entry goes when nothing is left of the flow, and for TCP
+// a while later; for UDP, now.
 func (s *Steering) Release(f afxdp.Flow) {
 	s.mu.Lock()
 	if n, ok := s.flows[f]; ok && n > 0 {
@@ -270,28 +286,28 @@ func (s *Steering) Release(f afxdp.Flow) {
 	}
 	s.mu.Unlock()
 	if f.Protocol != TCP || !s.stack.HasTCPFlow(f.Local, f.Remote) {
-		s.look(f)
+		s.look(f, f.Protocol == TCP)
 	}
 }
 
-// Ended says that nothing is left of a TCP connection. It never waits: what is to
-// be done about it the Steering's goroutine does. What there is to do is a subset
-// of the filter's entries, so it is bounded as they are; and while it waits, the
-// packets of a connection that is over still go to the stack, which resets it
-// as the kernel would.
-func (s *Steering) Ended(local, remote netip.AddrPort) {
+// Ended says that nothing is left of a TCP connection; waited, that it was in
+// TIME-WAIT, so that nothing of its peer's is on the way any more. It never waits
+// itself: what is to be done about it the Steering's goroutine does. What there is
+// to do is a subset of the filter's entries, so it is bounded as they are.
+func (s *Steering) Ended(local, remote netip.AddrPort, waited bool) {
 	if s.entries.Load() == 0 {
 		return
 	}
-	s.look(afxdp.Flow{Protocol: TCP, Local: local, Remote: remote})
+	s.look(afxdp.Flow{Protocol: TCP, Local: local, Remote: remote}, !waited)
 }
 
-// look makes the goroutine look whether a flow's entry is wanted still.
-func (s *Steering) look(f afxdp.Flow) {
+// look makes the goroutine look whether a flow's entry is wanted still. late is
+// whether packets of its peer's may come yet.
+func (s *Steering) look(f afxdp.Flow, late bool) {
 	s.mu.Lock()
 	_, known := s.flows[f]
 	if known {
-		s.ended[f] = struct{}{}
+		s.ended[f] = s.ended[f] || late
 	}
 	s.mu.Unlock()
 	if known {
@@ -312,6 +328,8 @@ func (s *Steering) run() {
 			return
 		case <-look.C:
 			s.settleExceptions()
+			s.settleLate(time.Now())
+			s.settlePorts()
 			continue
 		case <-s.wake:
 		}
@@ -328,22 +346,40 @@ func (s *Steering) run() {
 	}
 }
 
-// settle removes the entry of a flow that is over. Whoever opens one with the same
-// tuple holds the entry first, and is asked for under the same lock.
+// settle removes the entry of a flow that is over, now or a while later.
 func (s *Steering) settle(f afxdp.Flow) {
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	s.mu.Lock()
+	late := s.ended[f]
 	delete(s.ended, f)
+	s.mu.Unlock()
+	switch {
+	case !s.over(f):
+	case late:
+		s.keepLate(f)
+	case !s.late.has(f):
+		s.remove(f)
+	}
+}
+
+// over reports whether a flow has an entry that nobody needs but for late packets.
+// Whoever opens one with the same tuple holds the entry first. calls is held.
+func (s *Steering) over(f afxdp.Flow) bool {
+	s.mu.Lock()
 	holds, known := s.flows[f]
 	s.mu.Unlock()
-	if !known || holds > 0 || f.Protocol == TCP && s.stack.HasTCPFlow(f.Local, f.Remote) {
-		return
-	}
+	return known && holds == 0 && (f.Protocol != TCP || !s.stack.HasTCPFlow(f.Local, f.Remote))
+}
+
+// remove removes the entry of a flow. calls is held.
+func (s *Steering) remove(f afxdp.Flow) {
 	s.mu.Lock()
 	s.forget(f)
 	s.mu.Unlock()
-	s.filter.RemoveFlow(f)
+	if _, theirs := s.excepted[f]; !theirs { // or the tuple is the kernel's by now
+		s.filter.RemoveFlow(f)
+	}
 }
 
 // settlePorts tries again to give back ports for whose connections there was no

@@ -65,7 +65,7 @@ func (f *fake) RemoveFlow(w afxdp.Flow) error {
 func (f *fake) ExceptFlow(w afxdp.Flow) error {
 	return f.change("except", func() { f.except[w] = true })
 }
-func (f *fake) HoldResets(time.Duration) { f.held = true }
+func (f *fake) HoldResets(d time.Duration) { f.held = d > 0 }
 
 func (f *fake) kernels(port uint16) (all []afxdp.Flow, err error) {
 	f.mu.Lock()
@@ -92,7 +92,7 @@ func (f *fake) TCPFlows(port uint16, visit func(l, r netip.AddrPort)) {
 	}
 	f.mu.Unlock()
 	for _, w := range all {
-		if w.Local.Port() == port {
+		if port == 0 || w.Local.Port() == port {
 			visit(w.Local, w.Remote)
 		}
 	}
@@ -149,19 +149,12 @@ func TestADialledConnectionHasAnEntryUntilNothingIsLeftOfIt(t *testing.T) {
 	require.Equal(t, 1, f.taken())
 	f.set(dial, true)
 	s.Release(dial)
-	s.Ended(one.Local, one.Remote) // another one
+	s.Ended(one.Local, one.Remote, true) // another one
 	require.Never(t, func() bool { return f.taken() == 0 }, 20*time.Millisecond, time.Millisecond)
 	f.set(dial, false)
-	s.Ended(dial.Local, dial.Remote)
+	s.Ended(dial.Local, dial.Remote, true)
 	eventually(t, func() bool { return f.taken() == 0 })
 	require.Zero(t, s.Flows())
-}
-
-func TestADialThatComesToNothingLeavesNoEntry(t *testing.T) {
-	s, f := start(t)
-	require.NoError(t, s.Hold(dial))
-	s.Release(dial)
-	eventually(t, func() bool { return f.taken() == 0 })
 }
 
 // The tuple of a connection in TIME-WAIT is dialled again: that the old one ends
@@ -173,12 +166,12 @@ func TestATupleThatIsUsedAgainKeepsItsEntry(t *testing.T) {
 	s.Release(dial)
 	require.NoError(t, s.Hold(dial)) // the second dial
 	f.set(dial, false)
-	s.Ended(dial.Local, dial.Remote) // the first one's TIME-WAIT
+	s.Ended(dial.Local, dial.Remote, true) // the first one's TIME-WAIT
 	f.set(dial, true)
 	s.Release(dial)
 	require.Never(t, func() bool { return f.taken() == 0 }, 20*time.Millisecond, time.Millisecond)
 	f.set(dial, false)
-	s.Ended(dial.Local, dial.Remote)
+	s.Ended(dial.Local, dial.Remote, true)
 	eventually(t, func() bool { return f.taken() == 0 })
 }
 
@@ -204,7 +197,7 @@ func TestConnectionsOutliveTheirListener(t *testing.T) {
 	require.Equal(t, []string{"+port", "+flow", "+flow", "-port"}, f.log)
 	for _, w := range []afxdp.Flow{one, two} {
 		f.set(w, false)
-		s.Ended(w.Local, w.Remote)
+		s.Ended(w.Local, w.Remote, true)
 	}
 	eventually(t, func() bool { return f.taken() == 0 })
 }
@@ -245,7 +238,7 @@ func TestAPortWhoseConnectionsFindNoRoomStays(t *testing.T) {
 		kept = w
 	}
 	f.set(kept, false)
-	s.Ended(kept.Local, kept.Remote)
+	s.Ended(kept.Local, kept.Remote, true)
 	eventually(t, func() bool { return f.open() == 0 && f.taken() == 1 })
 }
 
@@ -259,7 +252,7 @@ func TestEndedNeverWaits(t *testing.T) {
 	f.block = make(chan struct{})
 	go s.Hold(two)
 	for range 1000 {
-		s.Ended(dial.Local, dial.Remote)
+		s.Ended(dial.Local, dial.Remote, true)
 	}
 	close(f.block)
 }
@@ -269,7 +262,7 @@ func TestPortsOpenBeforeTheFilterIsThere(t *testing.T) {
 	s := New(nil, f, nil)
 	defer s.Close()
 	require.NoError(t, s.OpenPort(web))
-	require.ErrorIs(t, s.Hold(dial), errNoFilter)
+	require.ErrorIs(t, s.Hold(dial), ErrNoFilter)
 	require.NoError(t, s.SetFilter(f))
 	require.Equal(t, 1, f.open())
 	require.NoError(t, s.Hold(dial))
@@ -288,9 +281,18 @@ func TestTheKernelsConnectionsStayItsOwn(t *testing.T) {
 	f.mu.Lock()
 	f.theirs = append(f.theirs, three)
 	f.mu.Unlock()
+	f.mu.Lock()
+	f.mute = errors.New("no descriptor left")
+	f.mu.Unlock()
+	s.settleExceptions() // does not count
+	f.mu.Lock()
+	f.mute = nil
+	f.mu.Unlock()
 	s.settleExceptions() // its SYN had waited
+	require.True(t, f.held)
 	require.Equal(t, map[afxdp.Flow]bool{one: true, two: true, three: true}, f.except)
 	s.settleExceptions()
+	require.False(t, f.held)
 	f.mu.Lock()
 	f.theirs = append(f.theirs, flow("10.0.0.1:443", "10.0.0.2:1003"))
 	f.mu.Unlock()
@@ -308,4 +310,5 @@ func TestTheKernelsConnectionsStayItsOwn(t *testing.T) {
 	require.Equal(t, map[afxdp.Flow]bool{two: true}, f.except)
 	s.ClosePort(web, func() {})
 	require.Empty(t, f.except)
+	require.True(t, f.held, "what is on its way still")
 }

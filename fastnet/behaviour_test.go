@@ -2,12 +2,10 @@ package fastnet
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -141,22 +139,6 @@ func TestBuffersAreWrittenInOrder(t *testing.T) {
 	b, err := io.ReadAll(&w)
 	require.NoError(t, err)
 	require.Equal(t, "abc", string(b))
-}
-
-func TestDescriptorsAreRefusedWithAClearError(t *testing.T) {
-	l := newLab(t, labConfig{})
-	c, _ := l.connect(t, "tcp", serverIP+":0")
-	ln, err := l.server.ListenTCP("tcp", nil)
-	require.NoError(t, err)
-	defer ln.Close()
-	u, err := l.server.ListenUDP("udp", nil)
-	require.NoError(t, err)
-	defer u.Close()
-	for _, f := range []func() (*os.File, error){c.File, ln.File, u.File} {
-		_, err := f()
-		require.ErrorIs(t, err, errors.ErrUnsupported)
-		require.Equal(t, "file", err.(*net.OpError).Op)
-	}
 }
 
 func TestDatagramsKeepTheirBordersAndSources(t *testing.T) {

@@ -36,7 +36,7 @@ func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 		r = io.LimitReader(r, copyBufferSize-1)
 	}
 	limited, _ := r.(*io.LimitedReader) // of one with a length, such as a file of net/http's, as much is expected
-	n, readErr, err := c.stack.Fill(r, limited != nil && limited.N > stack.SmallRead)
+	n, readErr, err := c.fill(r, limited != nil && limited.N > stack.SmallRead)
 	if err != nil {
 		err = c.opError("write", "write", err)
 	} else if readErr != io.EOF {
@@ -86,7 +86,7 @@ func (c *TCPConn) writeTo(w io.Writer) (n int64, err error) {
 			return 0, syscall.EINVAL
 		}
 		write = func(bufs [][]byte) (int64, error) {
-			n, err := w.stack.WriteBuffers(bufs)
+			n, err := w.writeBuffers(bufs)
 			if err != nil {
 				err = w.opError("write", "write", err)
 			}
@@ -101,7 +101,7 @@ func (c *TCPConn) writeTo(w io.Writer) (n int64, err error) {
 	case io.ReaderFrom:
 		return w.ReadFrom(readerOnly{c})
 	}
-	n, readErr, err := c.stack.Forward(write)
+	n, readErr, err := c.forward(write)
 	if readErr != nil {
 		err = c.opError("read", "read", readErr)
 	}
@@ -150,9 +150,9 @@ func (v *Buffers) WriteTo(w io.Writer) (n int64, err error) {
 		return (*net.Buffers)(v).WriteTo(c.kernel)
 	}
 	if defect.On(defect.BuffersTwice) {
-		c.stack.WriteBuffers(*v)
+		c.writeBuffers(*v)
 	}
-	n, err = c.stack.WriteBuffers(*v)
+	n, err = c.writeBuffers(*v)
 	if n > 0 {
 		v.consume(n)
 	}

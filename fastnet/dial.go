@@ -18,9 +18,11 @@ import (
 // one. Names are looked up with Resolver or, if that is nil, as Network.Resolver
 // says. The addresses of a name are tried as Happy Eyeballs version 2 (RFC 8305)
 // says, the families in turns, FallbackDelay apart; with a negative FallbackDelay
-// one after the other, with equal shares of the time. A Resolver returns the
-// addresses of both families together, so there is no resolution delay (section 3):
-// a dial waits for the slower of the two answers.
+// one after the other, with equal shares of the time. The Resolver is asked for both
+// families of a name at once; a dial begins with IPv6 addresses as soon as they are
+// there, with IPv4 ones 50 ms later if IPv6 has not answered (section 3), and what comes
+// later takes its turn; but for one with a LocalAddr, and with single-request in
+// /etc/resolv.conf, which ask once and wait for both.
 //
 // For a socket of the stack's, Control and ControlContext work as ListenConfig's.
 type Dialer net.Dialer
@@ -93,7 +95,9 @@ func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address stri
 	if r == nil {
 		r = n.Resolver()
 	}
-	addrs, err := n.resolve(unhooked(ctx), r, network, address, true, d.LocalAddr)
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	addrs, more, err := n.candidates(ctx, d, r, network, address)
 	if err != nil {
 		return nil, &OpError{Op: "dial", Net: network, Err: err}
 	}
@@ -126,7 +130,7 @@ func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address stri
 	if delay == 0 {
 		delay = dialer.DefaultDelay
 	}
-	return dialer.Race(ctx, dialer.Interleave(addrs, is4), delay, attempt, func(c Conn) { c.Close() })
+	return dialer.Race(ctx, addrs, more, delay, attempt, func(c Conn) { c.Close() })
 }
 
 func (d *Dialer) failed(network string, ra Addr, err error) error {
@@ -226,7 +230,7 @@ func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr,
 		s, taken, err := n.shared.dialTCP(ctx, src, remote, o)
 		switch {
 		case !taken:
-			if err := n.noDialPort(network); err != nil {
+			if err := n.notDialled(network, err); err != nil {
 				return nil, err
 			}
 			return n.dialTCPByKernel(ctx, d, network, laddr, raddr)
@@ -282,7 +286,7 @@ func (n *Network) dialUDP(ctx context.Context, d *Dialer, network string, laddr,
 		s, u, taken, err := n.shared.dialUDP(src, remote, o)
 		switch {
 		case !taken:
-			if err := n.noDialPort(network); err != nil {
+			if err := n.notDialled(network, err); err != nil {
 				return nil, err
 			}
 			return n.dialUDPByKernel(ctx, d, network, laddr, raddr)

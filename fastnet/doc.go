@@ -28,12 +28,12 @@
 //
 // # What the kernel still does
 //
-// Unix sockets, raw IP sockets but those for ICMP, descriptors (FileConn ...) and
-// the sockets that Config.Kernel names go to package net. These are fallbacks:
+// Unix sockets, raw IP sockets but those for ICMP, descriptors of the kernel's (FileConn
+// ...) and the sockets that Config.Kernel names go to package net. These are fallbacks:
 // counted, logged once, and refused with Config.Require. Names are looked up by
-// package net too, unless Config.DNS has servers. File of a socket of the
-// stack's fails with ENOTSUP, for there is no descriptor; SyscallConn sets options
-// and, of a TCPConn, reads and writes, on Linux. A Control function
+// package net too, unless Config.DNS has servers. File of a socket of the stack's is
+// good for FileConn and its like, and that of a connection carries its bytes; SyscallConn
+// sets options and, of a TCPConn, reads and writes, on Linux. A Control function
 // gets a socket of the kernel's to set options on, which then are the stack's
 // socket's (see ListenConfig): one that is never bound, or the kernel's half of a
 // listener that listens in both places.

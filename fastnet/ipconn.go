@@ -27,6 +27,7 @@ type IPConn struct {
 	net          string // "ip4", for errors
 	laddr, raddr *IPAddr
 	shadow       shadow // for SyscallConn
+	held[*stack.ICMPHandle]
 }
 
 var (
@@ -69,7 +70,7 @@ func (c *IPConn) Read(b []byte) (int, error) {
 	if c.stack == nil {
 		return c.kernel.Read(b)
 	}
-	n, _, _, _, err := c.stack.ReadMsg(b)
+	n, _, _, _, err := c.readMsg(b)
 	if err != nil {
 		err = c.opError("read", "read", opAddr(c.raddr), err)
 	}
@@ -84,7 +85,7 @@ func (c *IPConn) ReadFromIP(b []byte) (int, *IPAddr, error) {
 	if c.stack == nil {
 		return c.kernel.ReadFromIP(b)
 	}
-	n, _, from, _, err := c.stack.ReadMsg(b)
+	n, _, from, _, err := c.readMsg(b)
 	if err != nil {
 		return n, nil, c.opError("read", "recvfrom", opAddr(c.raddr), err)
 	}
@@ -122,7 +123,7 @@ func (c *IPConn) ReadMsgIP(b, oob []byte) (n, oobn, flags int, addr *IPAddr, err
 	if c.stack == nil {
 		return c.kernel.ReadMsgIP(b, oob)
 	}
-	n, full, from, _, err := c.stack.ReadMsg(b)
+	n, full, from, _, err := c.readMsg(b)
 	if err != nil {
 		return n, 0, 0, nil, c.opError("read", "recvmsg", opAddr(c.raddr), err)
 	}
@@ -140,7 +141,7 @@ func (c *IPConn) Write(b []byte) (int, error) {
 	if c.stack == nil {
 		return c.kernel.Write(b)
 	}
-	n, err := c.stack.WriteMsg(b, netip.Addr{}, stack.SendOptions{TOS: -1})
+	n, err := c.sendMsg(b, netip.Addr{}, stack.SendOptions{TOS: -1})
 	if err != nil {
 		err = c.opError("write", "write", opAddr(c.raddr), err)
 	}
@@ -162,7 +163,7 @@ func (c *IPConn) write(call string, b []byte, addr *IPAddr) (int, error) {
 	dst, err := c.destination(addr)
 	if err == nil {
 		var n int
-		if n, err = c.stack.WriteMsg(b, dst, stack.SendOptions{TOS: -1}); err == nil {
+		if n, err = c.sendMsg(b, dst, stack.SendOptions{TOS: -1}); err == nil {
 			return n, nil
 		}
 	}
@@ -224,7 +225,7 @@ func (c *IPConn) Close() error {
 		return c.kernel.Close()
 	}
 	c.shadow.close()
-	if err := c.stack.Close(); err != nil {
+	if err := c.close(c.holder().Close); err != nil {
 		return c.opError("close", "close", opAddr(c.raddr), err)
 	}
 	return nil
@@ -261,7 +262,7 @@ func (c *IPConn) SetDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetDeadline(t)
 	}
-	return c.setError("set", c.stack.SetDeadline(t))
+	return c.setError("set", setDeadline(c.holder(), t))
 }
 
 // SetReadDeadline sets the deadline of the reading methods.
@@ -272,7 +273,7 @@ func (c *IPConn) SetReadDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetReadDeadline(t)
 	}
-	return c.setError("set", c.stack.SetReadDeadline(t))
+	return c.setError("set", c.holder().SetReadDeadline(t))
 }
 
 // SetWriteDeadline sets the deadline of the writing methods.
@@ -283,7 +284,7 @@ func (c *IPConn) SetWriteDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetWriteDeadline(t)
 	}
-	return c.setError("set", c.stack.SetWriteDeadline(t))
+	return c.setError("set", c.holder().SetWriteDeadline(t))
 }
 
 // SetReadBuffer sets the size of the receive buffer, in bytes.
@@ -294,7 +295,7 @@ func (c *IPConn) SetReadBuffer(bytes int) error {
 	if c.stack == nil {
 		return c.kernel.SetReadBuffer(bytes)
 	}
-	return c.setError("setsockopt", c.stack.SetReadBuffer(bytes))
+	return c.setError("setsockopt", c.isOpen(func() error { return c.stack.SetReadBuffer(bytes) }))
 }
 
 // SetWriteBuffer sets the size of the send buffer, in bytes.
@@ -305,10 +306,10 @@ func (c *IPConn) SetWriteBuffer(bytes int) error {
 	if c.stack == nil {
 		return c.kernel.SetWriteBuffer(bytes)
 	}
-	return c.setError("setsockopt", c.stack.SetWriteBuffer(bytes))
+	return c.setError("setsockopt", c.isOpen(func() error { return c.stack.SetWriteBuffer(bytes) }))
 }
 
-// File is as TCPConn.File.
+// File is as UDPConn.File.
 func (c *IPConn) File() (f *os.File, err error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL
@@ -316,7 +317,7 @@ func (c *IPConn) File() (f *os.File, err error) {
 	if c.stack == nil {
 		return c.kernel.File()
 	}
-	return nil, c.opError("file", "dup", opAddr(c.raddr), errNoDescriptor)
+	return c.file()
 }
 
 // SyscallConn is as UDPConn.SyscallConn, but without control messages.

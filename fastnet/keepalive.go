@@ -111,7 +111,7 @@ func (c *TCPConn) setKeepAlive(change func(stack.KeepAlive) stack.KeepAlive) err
 	c.keepAliveMu.Lock()
 	defer c.keepAliveMu.Unlock()
 	k := change(c.keepAlive)
-	if err := c.stack.SetKeepAliveConfig(k); err != nil {
+	if err := c.isOpen(func() error { return c.stack.SetKeepAliveConfig(k) }); err != nil {
 		return c.opError("set", "setsockopt", err)
 	}
 	c.keepAlive = k

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 
 	"github.com/fastnet-go/fastnet/internal/defect"
@@ -97,42 +96,20 @@ func wrapPacketConn(c PacketConn) PacketConn {
 	return c
 }
 
-func (n *Network) wrapListener(l Listener) Listener {
-	if l, ok := l.(*net.TCPListener); ok {
-		return &TCPListener{kernel: l, owner: n}
+// wrapListener is wrapConn of a listener, which the network closes as its own.
+func (n *Network) wrapListener(l Listener) (Listener, error) {
+	k, ok := l.(*net.TCPListener)
+	if !ok {
+		return l, nil
 	}
-	return l
-}
-
-// FileConn is net.FileConn: a descriptor is the kernel's.
-func FileConn(f *os.File) (c Conn, err error) {
-	if err := kernelOnly("descriptor"); err != nil {
-		return nil, &OpError{Op: "file", Net: "file+net", Err: err}
+	if n.handsOver() {
+		n.leaveToOthers(k)
 	}
-	c, err = net.FileConn(f)
-	return wrapConn(c), err
-}
-
-// FileListener is net.FileListener: a descriptor is the kernel's.
-func FileListener(f *os.File) (ln Listener, err error) {
-	n, err := defaultNetwork()
-	if err == nil {
-		err = n.fallback("descriptor")
-	}
+	t, err := n.own(&TCPListener{kernel: k})
 	if err != nil {
-		return nil, &OpError{Op: "file", Net: "file+net", Err: err}
+		return nil, &OpError{Op: "listen", Net: k.Addr().Network(), Addr: k.Addr(), Err: err}
 	}
-	ln, err = net.FileListener(f)
-	return n.wrapListener(ln), err
-}
-
-// FilePacketConn is net.FilePacketConn: a descriptor is the kernel's.
-func FilePacketConn(f *os.File) (c PacketConn, err error) {
-	if err := kernelOnly("descriptor"); err != nil {
-		return nil, &OpError{Op: "file", Net: "file+net", Err: err}
-	}
-	c, err = net.FilePacketConn(f)
-	return wrapPacketConn(c), err
+	return t, nil
 }
 
 // DialUnix is net.DialUnix: unix sockets are the kernel's.

@@ -116,8 +116,14 @@ func (n *Network) ListenWith(ctx context.Context, lc *ListenConfig, network, add
 		if err := n.fallback(network); err != nil {
 			return nil, &OpError{Op: "listen", Net: network, Err: err}
 		}
+		if tcp && n.handsOver() {
+			lc = reusingPort(lc)
+		}
 		l, err := (*net.ListenConfig)(lc).Listen(ctx, network, address)
-		return n.wrapListener(l), err
+		if err != nil {
+			return nil, err
+		}
+		return n.wrapListener(l)
 	}
 	addrs, err := n.resolve(ctx, n.Resolver(), network, address, false, nil)
 	if err != nil {
@@ -144,6 +150,9 @@ func (n *Network) ListenPacketWith(ctx context.Context, lc *ListenConfig, networ
 	if n.host == nil || !tcp && !udp {
 		if err := n.fallback(network); err != nil {
 			return nil, &OpError{Op: "listen", Net: network, Err: err}
+		}
+		if udp && n.handsOver() {
+			lc = reusingPort(lc)
 		}
 		c, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, address)
 		return wrapPacketConn(c), err
@@ -256,18 +265,19 @@ func (n *Network) listenTCP(ctx context.Context, lc *ListenConfig, network strin
 			return nil, err
 		}
 	case merged:
-		var k listener.Kernel[*net.TCPConn]
-		l.stack, k, err = listener.ListenBoth(local, func() (listener.Kernel[*net.TCPConn], uint16, error) {
+		var k listener.Kernel[*TCPConn]
+		l.stack, k, err = listener.ListenBoth(local, func() (listener.Kernel[*TCPConn], uint16, error) {
 			k, err := n.listenKernel(ctx, lc, network, laddr)
 			if err != nil {
 				return nil, 0, err
 			}
-			return kernelListener{k}, uint16(k.Addr().(*net.TCPAddr).Port), nil
+			return kernelListener{k, n}, uint16(k.Addr().(*net.TCPAddr).Port), nil
 		}, open)
 		if err != nil {
 			return nil, err
 		}
-		l.merged = listener.Merge(l.stack, k)
+		l.half = k.(kernelListener).TCPListener
+		l.merged = listener.Merge(l.stack, k, n.acceptFailed)
 	default:
 		if l.stack, err = open(local); err != nil {
 			return nil, err
@@ -280,11 +290,18 @@ func (n *Network) listenTCP(ctx context.Context, lc *ListenConfig, network strin
 // listenKernel listens through package net, whose error it takes out of its
 // OpError.
 func (n *Network) listenKernel(ctx context.Context, lc *ListenConfig, network string, laddr *TCPAddr) (*net.TCPListener, error) {
+	if n.handsOver() {
+		lc = reusingPort(lc)
+	}
 	l, err := (*net.ListenConfig)(lc).Listen(ctx, network, laddr.String())
 	if err != nil {
 		return nil, inner(l, err)
 	}
-	return l.(*net.TCPListener), nil
+	k := l.(*net.TCPListener)
+	if n.handsOver() {
+		n.leaveToOthers(k)
+	}
+	return k, nil
 }
 
 // listenUDP opens a UDP socket. The error is the one inside the OpError.
@@ -295,6 +312,9 @@ func (n *Network) listenUDP(ctx context.Context, lc *ListenConfig, network strin
 		return nil, forbidden
 	}
 	if kernel {
+		if n.handsOver() {
+			lc = reusingPort(lc)
+		}
 		c, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, laddr.String())
 		if err != nil {
 			return nil, inner(c, err)
@@ -308,7 +328,7 @@ func (n *Network) listenUDP(ctx context.Context, lc *ListenConfig, network strin
 	var k *net.UDPConn // the kernel's, on an interface that it shares
 	if n.shared != nil {
 		lc = lc.observed(&set)
-		if n.cfg.XDP.Handover {
+		if n.handsOver() {
 			lc = reusingPort(lc)
 		}
 		c, err := (*net.ListenConfig)(lc).ListenPacket(ctx, network, laddr.String())

@@ -39,6 +39,8 @@ type Network struct {
 	told      map[string]bool // kinds and reasons of fallbacks that are in the log
 	listeners map[*TCPListener]struct{}
 	closed    bool
+
+	kernelConns kernelConns // accepted by the kernel
 }
 
 // New opens the device of cfg and starts a host on it. An error is one line
@@ -254,6 +256,7 @@ func (n *Network) Close() error {
 	if n.shared != nil {
 		n.shared.udp.close()
 	}
+	n.kernelConns.close()
 	return n.release()
 }
 
@@ -287,6 +290,9 @@ func (n *Network) forget(l *TCPListener) {
 type Stats struct {
 	stack.Stats
 	Fallbacks map[string]uint64 // calls served by the kernel for want of it in the stack, by kind
+	// KernelAcceptErrors is how often a listener that is in the kernel too could
+	// not accept there for want of descriptors or memory, and tried again.
+	KernelAcceptErrors uint64
 }
 
 // Stats returns the network's counters.
@@ -298,6 +304,9 @@ func (n *Network) Stats() Stats {
 	n.mu.Lock()
 	s.Fallbacks = maps.Clone(n.fallbacks)
 	n.mu.Unlock()
+	n.kernelConns.mu.Lock()
+	s.KernelAcceptErrors = n.kernelConns.errors
+	n.kernelConns.mu.Unlock()
 	return s
 }
 

@@ -274,7 +274,7 @@ func (r rawUDP) Read(func(fd uintptr) bool) error { return r.opError("raw-read",
 // Write returns an error: nothing that is written to a descriptor is sent.
 func (r rawUDP) Write(func(fd uintptr) bool) error { return r.opError("raw-write", errRawIO) }
 
-var errRawIO = fmt.Errorf("fastnet: a UDP or ICMP socket of the stack's has no descriptor to read from or write to: use its methods, or hide SyscallConn in a struct{ net.PacketConn }: %w", errNoDescriptor)
+var errRawIO = fmt.Errorf("fastnet: a UDP or ICMP socket of the stack's has no descriptor to read from or write to: use its own methods (ReadMsgUDP, WriteMsgUDP), or hide SyscallConn from who looks for it in a struct{ net.PacketConn }: %w", errNoDescriptor)
 
 // rawListener is what SyscallConn returns for a listener of the stack's.
 type rawListener struct{ l *TCPListener }

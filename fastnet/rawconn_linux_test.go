@@ -228,3 +228,31 @@ func TestWhatControlHasSetIsToldLater(t *testing.T) {
 		require.NoError(t, c.Close())
 	}
 }
+
+// What golang.org/x/net does with recvmsg(2) and sendmmsg(2) fails by an error that
+// says what to do, and takes nothing from the socket.
+func TestPacketConnOfXNetFailsClearlyWhereItReads(t *testing.T) {
+	n, err := New(Config{LoopbackOnly: true})
+	require.NoError(t, err)
+	defer n.Close()
+	c, err := n.ListenUDP("udp4", &UDPAddr{IP: IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = c.WriteTo([]byte("to itself"), c.LocalAddr())
+	require.NoError(t, err)
+	p := ipv4.NewPacketConn(c)
+	require.NoError(t, p.SetTTL(9))
+	batch := []ipv4.Message{{Buffers: [][]byte{make([]byte, 16)}, Addr: c.LocalAddr()}}
+	for _, err := range []error{errOf(p.ReadBatch(batch, 0)), errOf(p.WriteBatch(batch, 0))} {
+		require.ErrorIs(t, err, errors.ErrUnsupported)
+		require.ErrorContains(t, err, "ReadMsgUDP")
+	}
+	_, _, _, err = p.ReadFrom(make([]byte, 16))
+	require.Error(t, err, "x/net knows package net's own types only")
+	b := make([]byte, 16)
+	k, _, err := c.ReadFrom(b)
+	require.NoError(t, err)
+	require.Equal(t, "to itself", string(b[:k]))
+	_, isConn := any(struct{ PacketConn }{c}).(syscall.Conn)
+	require.False(t, isConn, "what hides it")
+}

@@ -65,7 +65,7 @@ func (r rawTCP) Read(f func(fd uintptr) bool) error {
 	for wait := false; ; wait = true {
 		var done bool
 		used := 0
-		n, err := r.c.stack.Peek(buf[:], wait)
+		n, err := r.c.peek(buf[:], wait)
 		switch err {
 		case nil:
 			done, used, err = lend(buf[:n], f)
@@ -75,7 +75,7 @@ func (r rawTCP) Read(f func(fd uintptr) bool) error {
 			done, err = callWith(endedPair, f)
 		}
 		for left := used; left > 0 && err == nil; { // it is there: this does not wait
-			n, err = r.c.stack.Read(buf[:left])
+			n, err = r.c.read(buf[:left])
 			left -= n
 		}
 		switch {
@@ -120,7 +120,7 @@ func lend(data []byte, f func(fd uintptr) bool) (done bool, used int, err error)
 // Write calls f with a descriptor, until it returns true, and sends what f has
 // written to it.
 func (r rawTCP) Write(f func(fd uintptr) bool) error {
-	if _, err := r.c.stack.Write(nil); err != nil { // closed, or the deadline has passed
+	if _, err := r.c.write(nil); err != nil { // closed, or the deadline has passed
 		return r.opError("raw-write", "write", err)
 	}
 	p, err := newSocketPair()
@@ -137,7 +137,7 @@ func (r rawTCP) Write(f func(fd uintptr) bool) error {
 			if n <= 0 || err != nil {
 				break // there is no more
 			}
-			if _, err := r.c.stack.Write(buf[:n]); err != nil {
+			if _, err := r.c.write(buf[:n]); err != nil {
 				return r.opError("raw-write", "write", err)
 			}
 			sent += n
@@ -147,7 +147,7 @@ func (r rawTCP) Write(f func(fd uintptr) bool) error {
 			return nil
 		case sent == 0:
 			time.Sleep(idle)
-			if _, err := r.c.stack.Write(nil); err != nil {
+			if _, err := r.c.write(nil); err != nil {
 				return r.opError("raw-write", "write", err)
 			}
 		}

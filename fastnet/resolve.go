@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/fastnet-go/fastnet/dialer"
 	"github.com/fastnet-go/fastnet/internal/defect"
@@ -91,11 +92,14 @@ func (n *Network) resolve(ctx context.Context, r *Resolver, network, address str
 // in the addresses of errors.
 type lengths struct {
 	*Resolver
+	mu    sync.Mutex
 	short []netip.Addr
 }
 
 func (l *lengths) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	addrs, err := l.Resolver.LookupNetIP(ctx, network, host)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, a := range addrs {
 		if a.Is4() {
 			l.short = append(l.short, a)
@@ -105,8 +109,12 @@ func (l *lengths) LookupNetIP(ctx context.Context, network, host string) ([]neti
 }
 
 func (l *lengths) of(a netip.Addr) IP {
-	if l != nil && slices.Contains(l.short, a) {
-		return a.AsSlice()
+	if l != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if slices.Contains(l.short, a) {
+			return a.AsSlice()
+		}
 	}
 	return IP(a.AsSlice()).To16()
 }

@@ -2,6 +2,7 @@ package fastnet
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"github.com/fastnet-go/fastnet/fastnet/internal/kernel"
 	"github.com/fastnet-go/fastnet/fastnet/internal/steer"
 	"github.com/fastnet-go/fastnet/listener"
+	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/afxdp"
 	"github.com/fastnet-go/fastnet/stack"
 )
@@ -27,57 +29,13 @@ type shared struct {
 
 	tcpPorts, udpPorts []uint16 // bound in advance, for dials
 	udp                openUDP
-
-	mu         sync.RWMutex
-	ways       map[netip.Addr]kernel.Way // answers of the kernel's, while they hold
-	generation uint64                    // of these
+	ways               ways // answers of the kernel's, while they hold
 }
 
 // router is what is asked of the kernel: *kernel.Follower.
 type router interface {
 	State() kernel.State
 	RouteTo(dst, src netip.Addr) kernel.Way
-}
-
-// maxWays bounds the destinations whose way is remembered.
-const maxWays = 1 << 16
-
-// routing forgets what the kernel has said of its routes.
-func (sh *shared) routing() {
-	sh.mu.Lock()
-	sh.generation++
-	clear(sh.ways)
-	sh.mu.Unlock()
-}
-
-// way is how the kernel sends to dst from src, which may be zero.
-func (sh *shared) way(dst, src netip.Addr) kernel.Way {
-	if src.IsValid() && !src.IsUnspecified() {
-		// A source that is bound decides too, by policy routing. Only
-		// sockets with an address of their own come here, once each.
-		state := sh.kernel.State()
-		if !state.Has(src) {
-			return kernel.Way{}
-		}
-		return sh.kernel.RouteTo(dst, src)
-	}
-	sh.mu.RLock()
-	w, ok := sh.ways[dst]
-	generation := sh.generation
-	sh.mu.RUnlock()
-	if ok {
-		return w
-	}
-	w = sh.kernel.RouteTo(dst, netip.Addr{})
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if generation == sh.generation {
-		if len(sh.ways) >= maxWays {
-			clear(sh.ways)
-		}
-		sh.ways[dst] = w
-	}
-	return w
 }
 
 // declines says why a listener or a bound socket is the kernel's alone, or "".
@@ -87,7 +45,7 @@ func (sh *shared) declines(network string, local netip.AddrPort) string {
 	switch {
 	case a.IsMulticast():
 		return "groups are the kernel's on a shared interface"
-	case a.IsValid() && !a.IsUnspecified() && !state.Has(a):
+	case a.IsValid() && !a.IsUnspecified() && (!state.Has(a) || !state.InZone(a)):
 		return "the address is not on " + state.Name
 	case len(sh.cfg.Ports) == 0:
 		return ""
@@ -134,9 +92,9 @@ func (sh *shared) listen(local netip.AddrPort, v6only func() bool, open func(net
 // OpError.
 func (n *Network) listenShared(ctx context.Context, lc *ListenConfig, network string, laddr *TCPAddr, local netip.AddrPort, v6only bool,
 	l *TCPListener, open func(netip.AddrPort) (*stack.TCPListener, error)) error {
-	if n.cfg.XDP.Handover {
-		lc = reusingPort(lc)
-	}
+	c := *lc
+	c.SetMultipathTCP(false) // the stack has none, and such a socket takes few options
+	lc = &c
 	v6 := func() bool { return l.set.v6(v6only) } // as Control has it
 	s, k, unshare, err := n.shared.listen(local, v6, open, func() (*net.TCPListener, error) {
 		return n.listenKernel(ctx, lc, network, laddr)
@@ -146,19 +104,14 @@ func (n *Network) listenShared(ctx context.Context, lc *ListenConfig, network st
 	}
 	l.stack = s
 	l.unshare = unshare
-	if n.cfg.XDP.Handover {
-		l.unshare = sync.OnceFunc(func() {
-			leaveToOthers(k)
-			unshare()
-		})
-	}
-	l.merged = listener.Merge(s, listener.Kernel[*net.TCPConn](kernelListener{k}))
+	l.half = k
+	l.merged = listener.Merge(s, listener.Kernel[*TCPConn](kernelListener{k, n}), n.acceptFailed)
 	return nil
 }
 
 // dial opens a socket of the stack's on one of the ports bound in advance, which
-// the filter takes for this peer before anything is sent. taken is false if there
-// is none for it.
+// the filter takes for this peer before anything is sent. taken is false if the
+// kernel is to do it: err is why, and nil if there is no port for this peer.
 func (sh *shared) dial(protocol uint8, ports []uint16, src netip.Addr, remote netip.AddrPort,
 	open func(local netip.AddrPort) error) (f afxdp.Flow, taken bool, err error) {
 	if len(ports) == 0 {
@@ -178,8 +131,8 @@ func (sh *shared) dial(protocol uint8, ports []uint16, src netip.Addr, remote ne
 			if protocol == steer.TCP && sh.host.HasTCPFlow(f.Local, f.Remote) != again {
 				continue
 			}
-			if sh.steer.Hold(f) != nil {
-				return f, false, nil
+			if err := sh.steer.Hold(f); err != nil {
+				return f, false, err
 			}
 			err := open(netip.AddrPortFrom(src, port))
 			if err == nil {
@@ -194,7 +147,7 @@ func (sh *shared) dial(protocol uint8, ports []uint16, src netip.Addr, remote ne
 	return f, false, nil
 }
 
-// dialTCP connects by the stack. taken is false if the kernel is to do it.
+// dialTCP connects by the stack. taken and err are as dial's.
 func (sh *shared) dialTCP(ctx context.Context, src netip.Addr, remote netip.AddrPort, o stack.TCPOptions) (s *stack.TCPConn, taken bool, err error) {
 	f, taken, err := sh.dial(steer.TCP, sh.tcpPorts, src, remote, func(local netip.AddrPort) (err error) {
 		s, err = sh.host.DialTCP(ctx, local, remote, o)
@@ -245,22 +198,41 @@ func (n *Network) dialsByKernel(network string, local, remote netip.AddrPort) (s
 	return src, false, nil
 }
 
-// noDialPort counts a dial that the kernel does for want of a port.
-func (n *Network) noDialPort(network string) error {
+// notDialled counts a dial that the kernel does since the stack could not: for want
+// of a port, or for what the filter says.
+func (n *Network) notDialled(network string, why error) error {
 	if n.cfg.XDP.DialPorts < 0 {
 		return n.fallBack(network[:3], "dialports=0")
 	}
-	return n.fallBack(network[:3], "all dial ports are in use for this peer: set dialports higher")
+	switch {
+	case why == nil:
+		return n.fallBack(network[:3], "all dial ports are in use for this peer: set dialports higher")
+	case errors.Is(why, steer.ErrNoFilter):
+		return n.fallBack(network[:3], "another process has the interface still")
+	case errors.Is(why, nic.ErrClosed):
+		return n.fallBack(network[:3], "the interface is lost: start the program again to have it back")
+	case errors.Is(why, syscall.E2BIG):
+		return n.fallBack(network[:3], "the filter has no room for another connection: set maxflows higher, or have fewer")
+	}
+	return n.fallBack(network[:3], "the filter does not take the connection: "+syscallError(why))
+}
+
+// syscallError is what the kernel said, without the connection's ends: reasons are few.
+func syscallError(err error) string {
+	if e, ok := errors.AsType[syscall.Errno](err); ok {
+		return e.Error()
+	}
+	return "an error that is not the kernel's"
 }
 
 // flowEnded is what the stack calls when nothing is left of a connection.
-func (n *Network) flowEnded() func(local, remote netip.AddrPort) {
+func (n *Network) flowEnded() func(local, remote netip.AddrPort, waited bool) {
 	if n.cfg.XDP == nil || len(n.cfg.Addresses) > 0 {
 		return nil
 	}
-	return func(local, remote netip.AddrPort) {
+	return func(local, remote netip.AddrPort, waited bool) {
 		if sh := n.shared; sh != nil {
-			sh.steer.Ended(local, remote)
+			sh.steer.Ended(local, remote, waited)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fastnet-go/fastnet/fastnet/internal/steer"
@@ -23,6 +24,7 @@ type sharedUDP struct {
 	giveUp func()       // the port or the flow
 	done   chan struct{}
 	once   sync.Once
+	others atomic.Int32 // sockets that have it, and their Files, less one
 }
 
 // openUDP are the sockets that have a port, for the network's Close: their users may
@@ -61,7 +63,7 @@ func (o *openUDP) close() {
 	o.all = nil
 	o.mu.Unlock()
 	for u := range all {
-		u.close()
+		u.end()
 	}
 }
 
@@ -88,7 +90,7 @@ func (sh *shared) listenUDP(n *Network, k *net.UDPConn, local netip.AddrPort, o 
 	go u.pump(n, s)
 	if !sh.udp.add(u) {
 		s.Close()
-		u.close()
+		u.end()
 		return nil, nil, net.ErrClosed
 	}
 	return s, u, nil
@@ -120,8 +122,22 @@ func (u *sharedUDP) socket() *net.UDPConn {
 	return u.kernel
 }
 
-// close gives up what the filter takes and what the kernel holds.
+// join notes another socket that has u, which may be nil.
+func (u *sharedUDP) join() {
+	if u != nil {
+		u.others.Add(1)
+	}
+}
+
+// close is called by each of the sockets that have u; the last one ends it.
 func (u *sharedUDP) close() {
+	if u != nil && u.others.Add(-1) < 0 {
+		u.end()
+	}
+}
+
+// end gives up what the filter takes and what the kernel holds.
+func (u *sharedUDP) end() {
 	u.once.Do(func() {
 		u.giveUp()
 		if u.kernel != nil {
@@ -135,7 +151,7 @@ func (u *sharedUDP) close() {
 // way reports whether a datagram to dst is the stack's to send, and the options for
 // that.
 func (u *sharedUDP) way(dst netip.Addr) (o stack.SendOptions, ours bool) {
-	w := u.sh.way(dst, netip.Addr{})
+	w := u.sh.wayOfDatagram(dst)
 	o.TOS = -1
 	if !u.bound {
 		o.From = w.Source
@@ -144,7 +160,7 @@ func (u *sharedUDP) way(dst netip.Addr) (o stack.SendOptions, ours bool) {
 }
 
 // send sends a datagram from an unconnected socket on a shared interface.
-func (u *sharedUDP) send(s *stack.UDPConn, b []byte, dst netip.AddrPort) (int, error) {
+func (u *sharedUDP) send(c *UDPConn, b []byte, dst netip.AddrPort) (int, error) {
 	o, ours := u.way(dst.Addr())
 	if !ours {
 		n, err := u.kernel.WriteToUDPAddrPort(b, dst)
@@ -153,7 +169,7 @@ func (u *sharedUDP) send(s *stack.UDPConn, b []byte, dst netip.AddrPort) (int, e
 		}
 		return n, err
 	}
-	return s.WriteMsg(b, dst, o)
+	return c.sendMsg(b, dst, o)
 }
 
 // sendMsg is send with control messages, which are for the kernel alone if ours is
@@ -176,8 +192,7 @@ func (u *sharedUDP) each(f func(*net.UDPConn) error) {
 	}
 }
 
-// dialUDP connects a socket by the stack. taken is false if the kernel is to do
-// it.
+// dialUDP connects a socket by the stack. taken and err are as dial's.
 func (sh *shared) dialUDP(src netip.Addr, remote netip.AddrPort, o stack.UDPOptions) (s *stack.UDPConn, u *sharedUDP, taken bool, err error) {
 	f, taken, err := sh.dial(steer.UDP, sh.udpPorts, src, remote, func(local netip.AddrPort) (err error) {
 		s, err = sh.host.DialUDP(local, remote, o)

@@ -47,6 +47,19 @@ func (n *Network) replyFrom(info *stack.DatagramInfo) netip.Addr {
 	return first
 }
 
+// sortLookedUp is sortDestinations of addresses that were asked for apart, by family:
+// nobody has sorted them together.
+func (n *Network) sortLookedUp(dsts []netip.Addr) {
+	if n.shared == nil {
+		n.sortDestinations(dsts)
+		return
+	}
+	route.SortDestinations(dsts, func(dst netip.Addr) (netip.Addr, bool) {
+		w := n.shared.way(dst, netip.Addr{})
+		return w.Source, w.Source.IsValid()
+	})
+}
+
 // sortDestinations puts the addresses of a peer in the order in which to try
 // them (RFC 6724 section 6), by the stack's routes and addresses: package net's
 // resolver has sorted them by the kernel's.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"weak"
 
 	"github.com/fastnet-go/fastnet/internal/defect"
 	"github.com/fastnet-go/fastnet/stack"
@@ -17,6 +18,7 @@ import (
 type TCPConn struct {
 	stack  *stack.TCPConn
 	kernel *net.TCPConn // if stack is nil
+	conns  *kernelConns // not nil: has the kernel's on its books
 
 	net   string // "tcp", "tcp4" or "tcp6", for errors
 	laddr storedAddr[TCPAddr]
@@ -26,6 +28,7 @@ type TCPConn struct {
 	keepAlive   stack.KeepAlive // as last set
 
 	shadow shadow // for SyscallConn
+	held[*stack.TCPHandle]
 }
 
 var (
@@ -74,7 +77,7 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 	if c.stack == nil {
 		return c.kernel.Read(b)
 	}
-	n, err := c.stack.Read(b)
+	n, err := c.read(b)
 	if err != nil && err != io.EOF {
 		err = c.opError("read", "read", err)
 	}
@@ -89,7 +92,7 @@ func (c *TCPConn) Write(b []byte) (int, error) {
 	if c.stack == nil {
 		return c.kernel.Write(b)
 	}
-	n, err := c.stack.Write(b)
+	n, err := c.write(b)
 	if err != nil {
 		err = c.opError("write", "write", err)
 	}
@@ -102,9 +105,12 @@ func (c *TCPConn) Close() error {
 		return syscall.EINVAL
 	}
 	if c.stack == nil {
+		if c.conns != nil {
+			c.conns.remove(weak.Make(c))
+		}
 		return c.kernel.Close()
 	}
-	if err := c.stack.Close(); err != nil {
+	if err := c.close(c.holder().Close); err != nil {
 		return c.opError("close", "close", err)
 	}
 	c.shadow.close()
@@ -119,7 +125,7 @@ func (c *TCPConn) CloseRead() error {
 	if c.stack == nil {
 		return c.kernel.CloseRead()
 	}
-	return c.opError("close", "shutdown", c.stack.CloseRead())
+	return c.opError("close", "shutdown", c.isOpen(c.stack.CloseRead))
 }
 
 // CloseWrite shuts down the writing side: the peer reads io.EOF after what was
@@ -131,7 +137,7 @@ func (c *TCPConn) CloseWrite() error {
 	if c.stack == nil {
 		return c.kernel.CloseWrite()
 	}
-	return c.opError("close", "shutdown", c.stack.CloseWrite())
+	return c.opError("close", "shutdown", c.isOpen(c.stack.CloseWrite))
 }
 
 // LocalAddr returns the local address, a *TCPAddr, always the same one: do not
@@ -169,7 +175,7 @@ func (c *TCPConn) SetDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetDeadline(t)
 	}
-	return c.setError("set", c.stack.SetDeadline(t))
+	return c.setError("set", setDeadline(c.holder(), t))
 }
 
 // SetReadDeadline sets the deadline of Read, for one that waits too.
@@ -180,7 +186,7 @@ func (c *TCPConn) SetReadDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetReadDeadline(t)
 	}
-	return c.setError("set", c.stack.SetReadDeadline(t))
+	return c.setError("set", c.setReadDeadline(t))
 }
 
 // SetWriteDeadline sets the deadline of Write, for one that waits too.
@@ -191,7 +197,7 @@ func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetWriteDeadline(t)
 	}
-	return c.setError("set", c.stack.SetWriteDeadline(t))
+	return c.setError("set", c.setWriteDeadline(t))
 }
 
 // SetReadBuffer sets the size of the receive buffer, in bytes.
@@ -202,7 +208,7 @@ func (c *TCPConn) SetReadBuffer(bytes int) error {
 	if c.stack == nil {
 		return c.kernel.SetReadBuffer(bytes)
 	}
-	return c.setError("setsockopt", c.stack.SetReadBuffer(bytes))
+	return c.setError("setsockopt", c.isOpen(func() error { return c.stack.SetReadBuffer(bytes) }))
 }
 
 // SetWriteBuffer sets the size of the send buffer, in bytes.
@@ -213,7 +219,7 @@ func (c *TCPConn) SetWriteBuffer(bytes int) error {
 	if c.stack == nil {
 		return c.kernel.SetWriteBuffer(bytes)
 	}
-	return c.setError("setsockopt", c.stack.SetWriteBuffer(bytes))
+	return c.setError("setsockopt", c.isOpen(func() error { return c.stack.SetWriteBuffer(bytes) }))
 }
 
 // SetLinger sets what Close does with data that is not acknowledged yet: with
@@ -226,7 +232,7 @@ func (c *TCPConn) SetLinger(sec int) error {
 	if c.stack == nil {
 		return c.kernel.SetLinger(sec)
 	}
-	return c.opError("set", "setsockopt", c.stack.SetLinger(sec))
+	return c.opError("set", "setsockopt", c.isOpen(func() error { return c.stack.SetLinger(sec) }))
 }
 
 // SetNoDelay switches Nagle's algorithm off (true, the default) or on.
@@ -237,7 +243,7 @@ func (c *TCPConn) SetNoDelay(noDelay bool) error {
 	if c.stack == nil {
 		return c.kernel.SetNoDelay(noDelay)
 	}
-	return c.opError("set", "setsockopt", c.stack.SetNoDelay(noDelay))
+	return c.opError("set", "setsockopt", c.isOpen(func() error { return c.stack.SetNoDelay(noDelay) }))
 }
 
 // MultipathTCP reports whether the connection uses MPTCP; the stack has none.
@@ -251,9 +257,17 @@ func (c *TCPConn) MultipathTCP() (bool, error) {
 	return false, nil
 }
 
-// File returns a copy of the descriptor. A socket of the stack's has none:
-// then the error is ENOTSUP, for which errors.Is(err, errors.ErrUnsupported)
-// holds.
+// File returns a descriptor of the connection, for which the caller is responsible;
+// closing either does not affect the other. That of a connection of the stack's stands
+// for it, on Linux: the connection stays open until the File, too, and all copies of it
+// are closed, and FileConn makes another connection of any of these, in this process.
+// What is written to the File is sent. Reading it waits until the connections of this
+// process are closed (c, and what FileConn has returned), for these would lose what the
+// File reads: so a child to which a connection is handed on serves it once the program
+// has closed its own. For all other system calls the File is a unix socket: it has no
+// options of TCP's or IP's (EOPNOTSUPP) and no addresses; use SyscallConn for options.
+//
+// Elsewhere the error is ENOTSUP, for which errors.Is(err, errors.ErrUnsupported) holds.
 func (c *TCPConn) File() (f *os.File, err error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL
@@ -261,7 +275,7 @@ func (c *TCPConn) File() (f *os.File, err error) {
 	if c.stack == nil {
 		return c.kernel.File()
 	}
-	return nil, c.opError("file", "dup", errNoDescriptor)
+	return c.file()
 }
 
 // SyscallConn returns what sets options of the connection and reads and writes it

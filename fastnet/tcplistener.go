@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,18 +17,23 @@ import (
 // then Accept returns the connections of both. Its methods are those of
 // net.TCPListener and return the same errors.
 type TCPListener struct {
-	stack  *stack.TCPListener          // nil: the kernel only
-	merged *listener.TCP[*net.TCPConn] // not nil: both
-	kernel *net.TCPListener            // if stack is nil
+	stack  *stack.TCPListener      // nil: the kernel only
+	merged *listener.TCP[*TCPConn] // not nil: both
+	half   *net.TCPListener        // of merged, the kernel's
+	kernel *net.TCPListener        // if stack is nil
 	owner  *Network
+
+	accepting atomic.Int32 // calls of the kernel's Accept, if stack is nil
 
 	net       string
 	family    family
 	keepAlive stack.KeepAlive
 	set       socketOptions // by Control, of accepted connections too
 	unshare   func()        // gives the port back, on a shared interface
+	parted    sync.Once     // from the port: see leavesPort
 	laddr     storedAddr[TCPAddr]
 	shadow    shadow // for SyscallConn
+	held[*stack.ListenerHandle]
 }
 
 var (
@@ -47,17 +54,15 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 		return nil, syscall.EINVAL
 	}
 	if l.stack == nil {
-		c, err := l.kernel.AcceptTCP()
-		if err != nil {
-			return nil, err
-		}
-		return &TCPConn{kernel: c}, nil
+		l.accepting.Add(1) // until it is on the books: see leave
+		defer l.accepting.Add(-1)
+		return kernelListener{l.kernel, l.owner}.Accept()
 	}
 	var s *stack.TCPConn
-	var k *net.TCPConn
+	var k *TCPConn
 	var err error
 	if l.merged == nil {
-		s, err = l.stack.Accept()
+		s, err = l.holder().Accept()
 	} else {
 		s, k, err = l.merged.Accept()
 	}
@@ -68,7 +73,7 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 		}
 		return nil, l.opError("accept", "accept", err)
 	case s == nil:
-		return &TCPConn{kernel: k}, nil
+		return k, nil
 	}
 	l.set.inherit(s)
 	return newTCPConn(s, l.net, l.family, l.keepAlive), nil
@@ -95,13 +100,13 @@ func (l *TCPListener) Close() error {
 	}
 	l.shadow.close()
 	if l.unshare != nil {
-		l.unshare()
+		l.leave()
 	}
 	var err error
 	if l.merged == nil {
-		err = l.stack.Close()
+		err = l.close(l.holder().Close)
 	} else {
-		err = l.merged.Close()
+		err = l.close(l.merged.Close)
 	}
 	if err != nil {
 		return l.opError("close", "close", err)
@@ -129,10 +134,19 @@ func (l *TCPListener) SetDeadline(t time.Time) error {
 	case l.merged != nil:
 		return netError("set", l.merged.SetDeadline(t))
 	}
-	return netError("set", l.stack.SetDeadline(t))
+	return netError("set", l.holder().SetDeadline(t))
 }
 
-// File is as TCPConn.File.
+// File returns a descriptor of the listener, for which the caller is responsible;
+// closing either does not affect the other. Of a listener that is in the kernel, too,
+// it is that half, which a child may inherit: FileListener there listens on it, and in
+// its stack (see there). In this process the stack's half ends with the last listener of
+// it, and FileListener begins it anew.
+//
+// Of a listener of the stack's alone it stands for that, on Linux: the listener goes on
+// until the File, too, and all copies of it are closed, and FileListener makes another
+// one of any of these, in this process; in a child it returns an error that says so.
+// Elsewhere the error is ENOTSUP, for which errors.Is(err, errors.ErrUnsupported) holds.
 func (l *TCPListener) File() (f *os.File, err error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL
@@ -140,7 +154,7 @@ func (l *TCPListener) File() (f *os.File, err error) {
 	if l.stack == nil {
 		return l.kernel.File()
 	}
-	return nil, l.opError("file", "dup", errNoDescriptor)
+	return l.file()
 }
 
 // SyscallConn is as TCPConn.SyscallConn; Read and Write of what it returns fail.
@@ -162,7 +176,17 @@ func (l *TCPListener) Stack() *stack.TCPListener {
 	return l.stack
 }
 
-// kernelListener is the kernel's half of a merged listener.
-type kernelListener struct{ *net.TCPListener }
+// kernelListener is the kernel's half of a merged listener. What it accepts is on the
+// network's books at once: Shutdown counts on them.
+type kernelListener struct {
+	*net.TCPListener
+	n *Network
+}
 
-func (k kernelListener) Accept() (*net.TCPConn, error) { return k.AcceptTCP() }
+func (k kernelListener) Accept() (*TCPConn, error) {
+	c, err := k.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	return k.n.accepted(c), nil
+}

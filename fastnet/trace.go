@@ -3,6 +3,7 @@ package fastnet
 import (
 	"context"
 	"net"
+	"net/netip"
 	"reflect"
 	"sync/atomic"
 )
@@ -52,6 +53,8 @@ type connectHooks struct {
 const (
 	connectStart = "ConnectStart"
 	connectDone  = "ConnectDone"
+	dnsStart     = "DNSStart"
+	dnsDone      = "DNSDone"
 )
 
 // traceOf returns the struct of hooks in ctx; false if it has none.
@@ -75,6 +78,29 @@ func hooksOf(ctx context.Context) (h connectHooks) {
 	return h
 }
 
+// tellOfLookup calls the hook for the beginning of a look-up, which may be several of
+// package net's, and returns what calls the one for its end.
+func tellOfLookup(ctx context.Context, host string) (done func([]netip.Addr, error)) {
+	t, ok := traceOf(ctx)
+	if !ok {
+		return func([]netip.Addr, error) {}
+	}
+	if start, ok := hook[func(name string)](t, dnsStart); ok && start != nil {
+		start(host)
+	}
+	return func(ips []netip.Addr, err error) {
+		end, ok := hook[func(ips []any, coalesced bool, err error)](t, dnsDone)
+		if !ok || end == nil {
+			return
+		}
+		addrs := make([]any, 0, len(ips))
+		for _, ip := range ips {
+			addrs = append(addrs, IPAddr{IP: ip.AsSlice(), Zone: ip.Zone()})
+		}
+		end(addrs, false, err)
+	}
+}
+
 func hook[F any](trace reflect.Value, name string) (f F, ok bool) {
 	if v := trace.FieldByName(name); v.IsValid() && v.CanInterface() {
 		f, ok = v.Interface().(F)
@@ -89,9 +115,22 @@ func unhooked(ctx context.Context) context.Context {
 	if !ok {
 		return ctx
 	}
+	return without(ctx, t, connectStart, connectDone)
+}
+
+// untraced returns ctx without any hooks that we call ourselves.
+func untraced(ctx context.Context) context.Context {
+	t, ok := traceOf(ctx)
+	if !ok {
+		return ctx
+	}
+	return without(ctx, t, connectStart, connectDone, dnsStart, dnsDone)
+}
+
+func without(ctx context.Context, t reflect.Value, hooks ...string) context.Context {
 	shadow := reflect.New(t.Type())
 	shadow.Elem().Set(t)
-	for _, name := range []string{connectStart, connectDone} {
+	for _, name := range hooks {
 		if f := shadow.Elem().FieldByName(name); f.IsValid() && f.CanSet() {
 			f.SetZero()
 		}

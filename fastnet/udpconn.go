@@ -3,6 +3,7 @@ package fastnet
 import (
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -25,7 +26,9 @@ type UDPConn struct {
 	laddr     storedAddr[UDPAddr]
 	raddr     storedAddr[UDPAddr]
 	shared    *sharedUDP // on an interface shared with the kernel
+	left      sync.Once  // has given it up
 	shadow    shadow     // for SyscallConn
+	held[*stack.UDPHandle]
 }
 
 var (
@@ -78,10 +81,10 @@ func (c *UDPConn) Close() error {
 	if c.stack == nil {
 		return c.kernel.Close()
 	}
-	err := c.stack.Close() // fails if the network was closed before
+	err := c.close(c.holder().Close) // fails if the network was closed before
 	c.shadow.close()
 	if c.shared != nil {
-		c.shared.close()
+		c.left.Do(c.shared.close)
 	}
 	if err != nil {
 		return c.opError("close", "close", c.remote(), err)
@@ -122,7 +125,7 @@ func (c *UDPConn) SetDeadline(t time.Time) error {
 		return c.kernel.SetDeadline(t)
 	}
 	c.shared.each(func(k *net.UDPConn) error { return k.SetWriteDeadline(t) })
-	return c.setError("set", c.stack.SetDeadline(t))
+	return c.setError("set", setDeadline(c.holder(), t))
 }
 
 // SetReadDeadline sets the deadline of the reading methods.
@@ -133,7 +136,7 @@ func (c *UDPConn) SetReadDeadline(t time.Time) error {
 	if c.stack == nil {
 		return c.kernel.SetReadDeadline(t)
 	}
-	return c.setError("set", c.stack.SetReadDeadline(t))
+	return c.setError("set", c.holder().SetReadDeadline(t))
 }
 
 // SetWriteDeadline sets the deadline of the writing methods.
@@ -145,7 +148,7 @@ func (c *UDPConn) SetWriteDeadline(t time.Time) error {
 		return c.kernel.SetWriteDeadline(t)
 	}
 	c.shared.each(func(k *net.UDPConn) error { return k.SetWriteDeadline(t) })
-	return c.setError("set", c.stack.SetWriteDeadline(t))
+	return c.setError("set", c.holder().SetWriteDeadline(t))
 }
 
 // SetReadBuffer sets the size of the receive buffer, in bytes.
@@ -157,7 +160,7 @@ func (c *UDPConn) SetReadBuffer(bytes int) error {
 		return c.kernel.SetReadBuffer(bytes)
 	}
 	c.shared.each(func(k *net.UDPConn) error { return k.SetReadBuffer(bytes) })
-	return c.setError("setsockopt", c.stack.SetReadBuffer(bytes))
+	return c.setError("setsockopt", c.isOpen(func() error { return c.stack.SetReadBuffer(bytes) }))
 }
 
 // SetWriteBuffer sets the size of the send buffer, in bytes.
@@ -169,10 +172,13 @@ func (c *UDPConn) SetWriteBuffer(bytes int) error {
 		return c.kernel.SetWriteBuffer(bytes)
 	}
 	c.shared.each(func(k *net.UDPConn) error { return k.SetWriteBuffer(bytes) })
-	return c.setError("setsockopt", c.stack.SetWriteBuffer(bytes))
+	return c.setError("setsockopt", c.isOpen(func() error { return c.stack.SetWriteBuffer(bytes) }))
 }
 
-// File is as TCPConn.File.
+// File is as TCPConn.File, but what the File of a socket of the stack's carries is
+// nothing: reading finds the end, and what is written is lost, with a word in the log.
+// It is good for FilePacketConn and FileConn in this process; in a child these are told
+// so by an error.
 func (c *UDPConn) File() (f *os.File, err error) {
 	if !c.ok() {
 		return nil, syscall.EINVAL
@@ -180,7 +186,7 @@ func (c *UDPConn) File() (f *os.File, err error) {
 	if c.stack == nil {
 		return c.kernel.File()
 	}
-	return nil, c.opError("file", "dup", c.remote(), errNoDescriptor)
+	return c.file()
 }
 
 // SyscallConn returns what sets options of the socket, as golang.org/x/net/ipv4 and
@@ -189,9 +195,13 @@ func (c *UDPConn) File() (f *os.File, err error) {
 // that ReadMsgUDP is to return (IP_PKTINFO, IP_RECVTOS, IP_RECVTTL and those of
 // IPv6), what the headers of its packets say (IP_TOS, IP_TTL, IP_MULTICAST_TTL,
 // IP_MULTICAST_LOOP and those of IPv6) and SO_RCVBUF become the socket's, and
-// another option is an error that names it. Its Read and Write fail with ENOTSUP, for the shadow has no data: a
-// program that reads with recvmmsg(2), as ipv4.PacketConn.ReadBatch does, is to be
-// given the socket in a struct{ net.PacketConn }, which hides this method.
+// another option is an error that names it. Its Read and Write fail with ENOTSUP: no
+// socket of the kernel's that a program may make has datagrams whose source is another
+// host's address. So ipv4.PacketConn sets options, but its ReadFrom, ReadBatch and
+// WriteBatch, which call recvmsg(2) and the like, fail; use UDPConn's ReadMsgUDP and
+// WriteMsgUDP. A program that does that if it can, as quic-go, is to be given the
+// socket in a struct{ net.PacketConn }, which hides this method; without, quic-go's
+// Listen fails as it sets IP_MTU_DISCOVER.
 // Elsewhere SyscallConn itself fails with ENOTSUP.
 func (c *UDPConn) SyscallConn() (syscall.RawConn, error) {
 	if !c.ok() {

@@ -19,7 +19,7 @@ func (c *UDPConn) Read(b []byte) (int, error) {
 	if c.stack == nil {
 		return c.kernel.Read(b)
 	}
-	n, err := c.stack.Read(b)
+	n, err := c.read(b)
 	if err != nil {
 		err = c.opError("read", "read", c.remote(), err)
 	}
@@ -44,7 +44,7 @@ func (c *UDPConn) readFromUDP(b []byte, addr *UDPAddr) (int, *UDPAddr, error) {
 		*addr = *a
 		return n, addr, err
 	}
-	n, _, src, err := c.stack.ReadFrom(b)
+	n, _, src, err := c.readFrom(b)
 	if err != nil {
 		return n, nil, c.opError("read", "recvfrom", c.remote(), err)
 	}
@@ -83,7 +83,7 @@ func (c *UDPConn) ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err
 	if c.stack == nil {
 		return c.kernel.ReadFromUDPAddrPort(b)
 	}
-	n, _, addr, err = c.stack.ReadFrom(b)
+	n, _, addr, err = c.readFrom(b)
 	if err != nil {
 		return n, netip.AddrPort{}, c.opError("read", "recvfrom", c.remote(), err)
 	}
@@ -112,7 +112,7 @@ func (c *UDPConn) ReadMsgUDPAddrPort(b, oob []byte) (n, oobn, flags int, addr ne
 	if c.stack == nil {
 		return c.kernel.ReadMsgUDPAddrPort(b, oob)
 	}
-	n, full, src, info, err := c.stack.ReadMsg(b)
+	n, full, src, info, err := c.readMsg(b)
 	if err != nil {
 		// Package net returns the family's zero address with an error.
 		none := netip.IPv4Unspecified()

@@ -21,7 +21,7 @@ func (c *UDPConn) Write(b []byte) (int, error) {
 	if c.stack == nil {
 		return c.kernel.Write(b)
 	}
-	n, err := c.stack.Write(b)
+	n, err := c.write(b)
 	if err != nil {
 		err = c.opError("write", "write", c.remote(), err)
 	}
@@ -159,7 +159,7 @@ func (c *UDPConn) writeMsg(b, oob []byte, dst netip.AddrPort) (int, error) {
 			return 0, netError("sendmsg", err)
 		}
 	}
-	n, err := c.stack.WriteMsg(b, dst, o)
+	n, err := c.sendMsg(b, dst, o)
 	return n, netError("sendmsg", err)
 }
 
@@ -170,9 +170,9 @@ func (c *UDPConn) send(call string, b []byte, dst netip.AddrPort) (int, error) {
 	}
 	dst = unmap(toLocal(dst))
 	if c.shared != nil {
-		return c.shared.send(c.stack, b, dst)
+		return c.shared.send(c, b, dst)
 	}
-	return c.stack.WriteTo(b, dst)
+	return c.writeTo(b, dst)
 }
 
 // destination checks addr as package net does and makes it one of the socket's

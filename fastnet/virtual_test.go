@@ -261,19 +261,22 @@ func TestCancelledRequestEndsAtOnce(t *testing.T) {
 }
 
 // nameServer is a resolver whose answers for every name are addrs.
-func nameServer(addrs ...string) *net.Resolver {
+func nameServer(addrs ...string) *net.Resolver { return slowNameServer(nil, addrs...) }
+
+// slowNameServer is nameServer whose answers take a time.
+func slowNameServer(delay map[dnsmessage.Type]time.Duration, addrs ...string) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		c, s := net.Pipe()
 		go func() {
 			defer s.Close()
-			answer(s, addrs)
+			answer(s, delay, addrs)
 		}()
 		return c, nil
 	}}
 }
 
 // answer answers one query in the form of DNS over TCP (RFC 1035 section 4.2.2).
-func answer(s net.Conn, addrs []string) {
+func answer(s net.Conn, delay map[dnsmessage.Type]time.Duration, addrs []string) {
 	var length [2]byte
 	if _, err := io.ReadFull(s, length[:]); err != nil {
 		return
@@ -288,6 +291,7 @@ func answer(s net.Conn, addrs []string) {
 	}
 	m.Response, m.RecursionAvailable = true, true
 	q := m.Questions[0]
+	time.Sleep(delay[q.Type])
 	for _, a := range addrs {
 		addr := netip.MustParseAddr(a)
 		h := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 60}

@@ -88,6 +88,8 @@ var xdpSettings = map[string]setting{
 	"ring":      {"a power of two from 64 to 32768", func(c *Config, v string) error { return setInt(&c.XDP.Ring, v, 64, 32768) }},
 	"frames":    {"a number of buffers from 64 to 1048576", func(c *Config, v string) error { return setInt(&c.XDP.Frames, v, 64, 1<<20) }},
 	"offload":   {"true or false", setXDPOffload},
+	"maxflows":  {"a number of connections from 64 to 16777216", func(c *Config, v string) error { return setInt(&c.XDP.MaxFlows, v, 64, 1<<24) }},
+	"partial":   {"true or false", func(c *Config, v string) error { return setBool(&c.XDP.PartialChecksums, v) }},
 	"hugepages": {"true or false", func(c *Config, v string) error { return setBool(&c.XDP.HugePages, v) }},
 	"busypoll":  {"a number of microseconds from 0 to 10000", func(c *Config, v string) error { return setInt(&c.XDP.BusyPoll, v, 0, 10000) }},
 }

@@ -29,7 +29,7 @@ func (x *xdp) changed(kernel.State) {
 	// What the filter takes is known in the stack before.
 	warn("addresses", x.iface.SetAddrs(s.Addrs))
 	warn("routes", x.iface.SetRoutes(s.Routes))
-	warn("addresses", x.filter.SetAddresses(x.taken(s.Addrs)))
+	warn("addresses", x.readdress(s.Addrs))
 	var addrs [][]netip.Prefix
 	for _, i := range x.n.host.Interfaces() {
 		addrs = append(addrs, i.Addrs)
@@ -41,16 +41,39 @@ func (x *xdp) changed(kernel.State) {
 // more: longer than it takes to time out (tcp(7), tcp_retries2).
 const absence = 20 * time.Minute
 
-// taken returns what the filter is to take when the kernel has addrs. One that is
-// gone stays as long as there are connections on it: it often comes back, as when
-// an interface is configured anew, and the kernel would have it before the
-// filter, and reset them. Until then the stack is as deaf on it as the kernel would
-// be. mu is held.
-func (x *xdp) taken(addrs []netip.Prefix) (list []afxdp.Address) {
+// readdress has the filter take what it is to take when the kernel has addrs. Of an
+// address that is gone these are the connections on it, as long as there are any: it
+// often comes back, as when an interface is configured anew, and the kernel would
+// have it before the filter, and reset them. Until then the stack is as deaf on it as
+// the kernel would be. What else comes to it is the kernel's, which may have it on
+// another interface. mu is held.
+func (x *xdp) readdress(addrs []netip.Prefix) error {
+	known, arrives := x.known(addrs)
+	x.addrs = known
+	gone := func(a netip.Addr) bool { return !known[a].IsZero() }
+	return x.n.shared.steer.Readdress(gone, arrives, func(pinned bool) error {
+		var list []afxdp.Address
+		for a := range known {
+			mode := afxdp.Shared
+			if pinned && gone(a) {
+				mode = afxdp.FlowsOnly
+			}
+			list = append(list, afxdp.Address{Addr: a, Mode: mode})
+		}
+		return x.filter.SetAddresses(list)
+	})
+}
+
+// known returns the addresses that the filter is to know, and since when the kernel
+// has one no more; and whether there is one that it has again, or for the first time.
+// mu is held.
+func (x *xdp) known(addrs []netip.Prefix) (known map[netip.Addr]time.Time, arrives bool) {
 	now := time.Now()
-	known := make(map[netip.Addr]time.Time)
+	known = make(map[netip.Addr]time.Time)
 	for _, a := range addrs {
 		known[a.Addr()] = time.Time{}
+		since, there := x.addrs[a.Addr()]
+		arrives = arrives || !there || !since.IsZero()
 	}
 	var inUse map[netip.Addr]bool
 	missing := false
@@ -69,7 +92,6 @@ func (x *xdp) taken(addrs []netip.Prefix) (list []afxdp.Address) {
 			known[a], missing = since, true
 		}
 	}
-	x.addrs = known
 	if x.again != nil {
 		x.again.Stop()
 		x.again = nil
@@ -77,10 +99,7 @@ func (x *xdp) taken(addrs []netip.Prefix) (list []afxdp.Address) {
 	if missing {
 		x.again = time.AfterFunc(time.Minute, func() { x.changed(kernel.State{}) })
 	}
-	for a := range known {
-		list = append(list, afxdp.Address{Addr: a})
-	}
-	return list
+	return known, arrives
 }
 
 // neighbor takes over what the kernel says of a neighbour.
@@ -102,7 +121,7 @@ func (x *xdp) routing() {
 	sh := x.n.shared
 	x.mu.Unlock()
 	if sh != nil {
-		sh.routing()
+		sh.ways.forget()
 	}
 }
 

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +26,8 @@ type xdp struct {
 	follower *kernel.Follower
 
 	undo     []func() error // what was taken, in this order; undone by release
-	stopping chan struct{}  // closed to end the wait for the interface
+	stopping chan struct{}  // closed to end the wait for the interface, by stop
+	stopped  sync.Once
 	waiting  sync.WaitGroup
 
 	mu     sync.Mutex
@@ -38,6 +37,9 @@ type xdp struct {
 	addrs  map[netip.Addr]time.Time // that the filter takes; since when the kernel has one no more, or zero
 	lost   bool                     // the device has ended
 	again  *time.Timer              // looks at those that the kernel has no more
+	own    []afxdp.Address          // the network's own: with Config.Addresses
+
+	watched watched // of look's alone
 }
 
 // device is the interface, or nil until it is taken.
@@ -109,7 +111,7 @@ func (n *Network) openXDP() (nic.Device, error) {
 	}
 	dev, err := x.take()
 	if taken, ok := errors.AsType[*kernel.Taken](err); ok && cfg.Handover {
-		n.log.Info("fastnet: the kernel serves until the interface is free", slog.String("interface", cfg.Interface), slog.Int("holder", taken.PID))
+		n.log.Info("fastnet: the kernel serves until the interface is free", slog.String("interface", cfg.Interface), slog.String("holder", taken.Holder().String()))
 		return nil, nil
 	}
 	if err != nil {
@@ -158,14 +160,27 @@ func (x *xdp) take() (dev nic.Device, err error) {
 			return nil, fmt.Errorf("busypoll=%d: %w", cfg.BusyPoll, err)
 		}
 	}
+	// A generic attach turns these off for good. A driver turns on again itself
+	// what it has turned off.
+	forget, err := journal.Keep(kernel.MergingFeatures)
+	if err != nil {
+		n.log.Warn("fastnet: large receive offload, if it is turned off, will stay off", slog.String("interface", cfg.Interface), slog.Any("error", err))
+	}
 	d, err := afxdp.Open(cfg.Config)
 	if err != nil {
 		return nil, err
 	}
 	x.undo = append(x.undo, d.Close)
+	if d.Report().Attach.Value != "generic" {
+		if err := forget(); err != nil {
+			return nil, err
+		}
+	}
 	x.mu.Lock()
 	x.dev, x.filter = d, d.Filter()
 	x.mu.Unlock()
+	watch := kernel.NewWatch(x.look)
+	x.undo = append(x.undo, watch.Close)
 	r := d.Report()
 	n.log.Info("fastnet: the interface is taken", slog.String("interface", cfg.Interface), slog.Bool("shared", len(n.cfg.Addresses) == 0),
 		slog.String("attach", r.Attach.String()), slog.String("copy", r.Copy.String()), slog.Int("queues", r.Queues))
@@ -221,16 +236,7 @@ func (n *Network) announce(state *kernel.State) {
 			n.log.Log(context.Background(), level, "fastnet: taking the interface: "+effect, slog.String("interface", cfg.Interface), slog.String("hint", hint))
 		}
 	}
-	if chains := kernel.FirewallChains(); len(chains) > 0 {
-		what := "the ports that are listened on"
-		if len(n.cfg.Addresses) > 0 {
-			what = "packets for " + fmt.Sprint(n.cfg.Addresses)
-		} else if len(cfg.Ports) > 0 {
-			what = "ports " + fmt.Sprint(cfg.Ports)
-		}
-		n.log.Warn("fastnet: XDP takes packets before the kernel's firewall: its rules do not apply to "+what,
-			slog.String("interface", cfg.Interface), slog.String("rules", strings.Join(chains, "; ")))
-	}
+	n.xdp.warnOfFirewall()
 }
 
 // setBusyPoll defers the device's interrupts while its sockets are polled
@@ -249,7 +255,7 @@ func (n *Network) attachXDP(dev nic.Device) error {
 	if len(cfg.Addresses) > 0 {
 		return x.attachExclusive(dev)
 	}
-	sh := &shared{host: n.host, cfg: cfg.XDP, kernel: x.follower, ways: make(map[netip.Addr]kernel.Way)}
+	sh := &shared{host: n.host, cfg: cfg.XDP, kernel: x.follower}
 	sh.steer = steer.New(nil, n.host, x.kernelFlows)
 	n.atClose = append(n.atClose, func() error { sh.steer.Close(); return nil })
 	ports := cfg.XDP.DialPorts
@@ -274,8 +280,16 @@ func (n *Network) attachXDP(dev nic.Device) error {
 		return x.attachShared(dev)
 	}
 	x.waiting.Go(x.takeOver)
-	n.atClose = append(n.atClose, func() error { close(x.stopping); x.waiting.Wait(); return nil })
+	n.atClose = append(n.atClose, func() error { x.stop(); return nil })
 	return nil
+}
+
+// stop ends the wait for the interface: a process that ends leaves it to the next.
+func (x *xdp) stop() {
+	if x != nil {
+		x.stopped.Do(func() { close(x.stopping) })
+		x.waiting.Wait()
+	}
 }
 
 // attachShared attaches the interface with the kernel's addresses.
@@ -330,7 +344,7 @@ func (x *xdp) attachExclusive(dev nic.Device) error {
 	}
 	var list []afxdp.Address
 	for _, a := range cfg.Addresses {
-		list = append(list, afxdp.Address{Addr: a.Addr(), Exclusive: true})
+		list = append(list, afxdp.Address{Addr: a.Addr(), Mode: afxdp.Exclusive})
 		if a.Addr().Is6() {
 			leave, err := kernel.JoinSolicitedNode(a.Addr(), x.follower.State().Index)
 			if err != nil {
@@ -339,45 +353,11 @@ func (x *xdp) attachExclusive(dev nic.Device) error {
 			n.atClose = append(n.atClose, leave)
 		}
 	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if err := x.filter.SetAddresses(list); err != nil {
 		return fmt.Errorf("fastnet: %s: the addresses: %w", cfg.Name, err)
 	}
+	x.own = list
 	return nil
-}
-
-// reusingPort is lc whose sockets have SO_REUSEPORT.
-func reusingPort(lc *ListenConfig) *ListenConfig {
-	c := *lc
-	control := lc.Control
-	c.Control = func(network, address string, raw syscall.RawConn) error {
-		if control != nil {
-			if err := control(network, address, raw); err != nil {
-				return err
-			}
-		}
-		var err error
-		if e := raw.Control(func(fd uintptr) {
-			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
-		}); e != nil {
-			return e
-		}
-		return err
-	}
-	return &c
-}
-
-// leaveToOthers makes the kernel give new connections for a port to another
-// listener of the group with SO_REUSEPORT that k is in: the next process's. The group
-// numbers its sockets in the order of their bind, so the one that ends is 0 and the
-// next is 1; where there is no 1 the kernel chooses as if nothing had been said
-// (socket(7), SO_ATTACH_REUSEPORT_CBPF).
-func leaveToOthers(k *net.TCPListener) {
-	raw, err := k.SyscallConn()
-	if err != nil {
-		return
-	}
-	next := [...]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 1}}
-	raw.Control(func(fd uintptr) {
-		unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, &unix.SockFprog{Len: uint16(len(next)), Filter: &next[0]})
-	})
 }

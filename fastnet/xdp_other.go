@@ -4,7 +4,6 @@ package fastnet
 
 import (
 	"errors"
-	"net"
 
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/afxdp"
@@ -17,6 +16,7 @@ import (
 type xdp struct{}
 
 func (x *xdp) device() *afxdp.Device { return nil }
+func (x *xdp) stop()                 {}
 
 var errNoXDP = errors.New("fastnet: xdp: AF_XDP is Linux's: use package net, or wire:NAME, on this system")
 
@@ -24,5 +24,3 @@ func (n *Network) openXDP() (nic.Device, error)             { return nil, errNoX
 func (n *Network) attachXDP(nic.Device) error               { return errNoXDP }
 func (n *Network) unavailable(error) bool                   { return false }
 func (n *Network) kernelInfo([]byte) (i stack.DatagramInfo) { return i }
-func leaveToOthers(*net.TCPListener)                        {}
-func reusingPort(lc *ListenConfig) *ListenConfig            { return lc }

@@ -21,6 +21,7 @@ func TestShortFormDescribesASharedInterface(t *testing.T) {
 			Config: afxdp.Config{Interface: "eth0", Attach: afxdp.AttachGeneric},
 			Ports:  []PortRange{{"", 443, 443}, {"udp", 53, 53}, {"", 8000, 8010}, {"tcp", 22, 22}},
 		},
+		"xdp:eth0,partial=true":                                     {Config: afxdp.Config{Interface: "eth0", PartialChecksums: true}},
 		"xdp:eth0,dialports=0,handover=true":                        {Config: afxdp.Config{Interface: "eth0"}, DialPorts: -1, Handover: true},
 		"xdp:eth0,copy=never,queues=2,ring=512,frames=4096":         {Config: afxdp.Config{Interface: "eth0", Copy: afxdp.CopyNever, Queues: 2, Ring: 512, Frames: 4096}},
 		"xdp:eth0,offload=false,hugepages=true,busypoll=50,ports=1": {Config: afxdp.Config{Interface: "eth0", NoOffload: true, HugePages: true, BusyPoll: 50}, Ports: []PortRange{{First: 1, Last: 1}}},
@@ -93,10 +94,10 @@ func (r *fakeRouter) RouteTo(dst, _ netip.Addr) kernel.Way {
 
 func newShared(x XDP) (*shared, *fakeRouter) {
 	r := &fakeRouter{
-		state: kernel.State{Name: "eth0", Index: 2, Addrs: prefixes("10.0.0.1/24", "fd00::1/64")},
+		state: kernel.State{Name: "eth0", Index: 2, Addrs: prefixes("10.0.0.1/24", "fd00::1/64", "fe80::1/64")},
 		ways:  map[netip.Addr]kernel.Way{netip.MustParseAddr("10.0.0.2"): {Ours: true, Source: netip.MustParseAddr("10.0.0.1")}},
 	}
-	return &shared{cfg: &x, kernel: r, ways: make(map[netip.Addr]kernel.Way)}, r
+	return &shared{cfg: &x, kernel: r}, r
 }
 
 // The kernel is asked once for a destination, until its routes change.
@@ -108,7 +109,7 @@ func TestTheKernelsRoutesAreRemembered(t *testing.T) {
 	}
 	require.Equal(t, 1, r.asked)
 	r.ways = nil
-	sh.routing()
+	sh.ways.forget()
 	require.False(t, sh.way(dst, none).Ours)
 	require.Equal(t, 2, r.asked)
 	// A source that the interface has not is the kernel's affair.
@@ -125,6 +126,7 @@ func TestWhichListenersAreShared(t *testing.T) {
 		{"tcp", "0.0.0.0:443", ""}, {"tcp4", "10.0.0.1:443", ""}, {"tcp6", "[fd00::1]:8005", ""}, {"udp", "[::]:8000", ""},
 		{"udp", "10.0.0.1:443", "ports= does not have its port"}, {"tcp", "[::]:22", "ports= does not have its port"},
 		{"tcp", "[::]:0", "ports= does not have its port"},
+		{"tcp6", "[fe80::1%eth0]:443", ""}, {"tcp6", "[fe80::1%2]:443", ""}, {"tcp6", "[fe80::1%eth1]:443", "the address is not on eth0"},
 		{"tcp", "10.1.0.1:443", "the address is not on eth0"}, {"udp", "224.0.0.1:8000", "groups are the kernel's on a shared interface"},
 	} {
 		require.Equal(t, c.why, sh.declines(c.network, netip.MustParseAddrPort(c.local)), "%v", c)
@@ -186,7 +188,7 @@ func TestSharedUDPDoesNotAllocate(t *testing.T) {
 	u := &sharedUDP{sh: sh}
 	b, dst := make([]byte, 272), netip.AddrPortFrom(self, s.LocalAddr().Port())
 	require.Zero(t, allocs(t, func() {
-		if _, err := u.send(s, b, dst); err != nil {
+		if _, err := u.send(&UDPConn{stack: s}, b, dst); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, _, err := s.ReadFrom(b); err != nil {

@@ -56,10 +56,12 @@ defects:
 bench-veth:
 	@cd compat_test && $(GO) run ./benchveth $(ARGS)
 
-## soak: as root, the long runs of a live interface and of the simulation, about an hour
+## soak: as root, the long runs of a live interface and of the simulation, half an hour: ARGS="-run Mixed"
 soak:
-	cd compat_test && FASTNET_SOAK=1 $(GO) test -count=1 -timeout 60m ./xdp
-	$(GO) test -count=1 -timeout 60m ./stack/sim -args -seeds 60000
+	@status=0; \
+	(cd compat_test && FASTNET_SOAK=1 exec $(GO) test -v -count=1 -timeout 60m $(ARGS) ./xdp) || status=1; \
+	$(GO) test -v -count=1 -timeout 60m ./stack/sim -args -seeds 60000 || status=1; \
+	exit $$status
 
 ## generate: compile the eBPF program anew (needs clang); what it writes is committed
 generate:

@@ -1,7 +1,6 @@
 package xdp
 
 import (
-	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	cryptorand "crypto/rand"
@@ -18,7 +17,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,6 +39,7 @@ func init() {
 		"iperf":   (*agent).iperf,
 		"device":  (*agent).device,
 		"memory":  (*agent).memory,
+		"heap":    (*agent).heap,
 		"load":    (*agent).load,
 		"rubbish": (*agent).rubbish,
 		"wait":    (*agent).wait,
@@ -348,42 +347,6 @@ func (p *agent) device([]string) (string, error) {
 	return string(text), err
 }
 
-// memoryState is what the process holds.
-type memoryState struct {
-	Heap       uint64 // bytes, after garbage collection
-	RSS        uint64 // bytes
-	Goroutines int
-	Files      int // open descriptors
-}
-
-func (p *agent) memory([]string) (string, error) {
-	var m memoryState
-	for range 3 { // what has a finalizer goes in the second round
-		runtime.GC()
-	}
-	var s runtime.MemStats
-	runtime.ReadMemStats(&s)
-	m.Heap, m.Goroutines = s.HeapAlloc, runtime.NumGoroutine()
-	f, err := os.Open("/proc/self/status")
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if v, ok := strings.CutPrefix(lines.Text(), "VmRSS:"); ok {
-			fmt.Sscan(v, &m.RSS)
-			m.RSS <<= 10
-		}
-	}
-	files, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return "", err
-	}
-	m.Files = len(files)
-	text, err := json.Marshal(m)
-	return string(text), err
-}
-
 // decode reads an answer that is JSON.
 func decode[T any](p *program, command string) (v T) {
 	p.t.Helper()
@@ -399,4 +362,3 @@ func decodeText(t *testing.T, text string, into any) {
 }
 
 func (p *program) device() deviceState { p.t.Helper(); return decode[deviceState](p, "device") }
-func (p *program) memory() memoryState { p.t.Helper(); return decode[memoryState](p, "memory") }

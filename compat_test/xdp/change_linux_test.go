@@ -2,7 +2,6 @@ package xdp
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -14,9 +13,6 @@ import (
 // Transfers in both directions and both families complete, each byte as it was sent,
 // while all around them is configured anew, again and again.
 func TestTransfersOutliveChanges(t *testing.T) {
-	if os.Getenv("FASTNET_SOAK") == "" {
-		t.Skip("open defect: under load a change has reset some connections, once in three whole runs: FASTNET_SOAK=1 runs it")
-	}
 	r := newRig(t)
 	for _, ns := range []*namespace{r.server, r.client} {
 		ns.run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/eth0/keep_addr_on_down")
@@ -27,13 +23,28 @@ func TestTransfersOutliveChanges(t *testing.T) {
 		c.must("web a :8080")
 		c.must("echo b :7000")
 	}
-	load := func(host string) []string {
-		return []string{"down=http://" + host + ":8080", "up=http://" + host + ":8080", "ping=" + host + ":7000"}
+	transfers := func(hosts ...string) (all []string) {
+		for _, host := range hosts {
+			all = append(all, "down=http://"+host+":8080", "up=http://"+host+":8080", "ping="+host+":7000")
+		}
+		return all
 	}
-	kinds := []string{"down", "up", "ping"}
 	clients := r.client.start("")
-	clients.startLoad(append(load(serverIP), load("["+serverIP6+"]")...)...)
-	p.startLoad(append(load(clientIP), load("["+clientIP6+"]")...)...)
+	loads := []struct {
+		name string
+		who  *program
+		what []string // a connection each
+	}{
+		{"clients", clients, transfers(serverIP, "["+serverIP6+"]")},
+		{"dials", p, transfers(clientIP, "["+clientIP6+"]")},
+	}
+	for _, l := range loads {
+		l.who.startLoad(l.what...)
+	}
+	for _, l := range loads {
+		// To dial without a route is an error, and rightly so.
+		l.who.loadDoes(1, l.what...)
+	}
 	each := func(ns []*namespace, line string) {
 		for _, n := range ns {
 			n.ip(line)
@@ -93,21 +104,18 @@ func TestTransfersOutliveChanges(t *testing.T) {
 	}
 	for _, c := range changes {
 		c.do()
-		for name, who := range map[string]*program{"clients": clients, "dials": p} {
-			before := who.lookAtLoad()
-			require.Eventually(t, func() bool {
-				now := who.lookAtLoad()
-				for _, k := range kinds {
-					if now.Done[k] < before.Done[k]+2 {
-						return false
-					}
-				}
-				return true
-			}, 2*patience, 10*time.Millisecond, "%s, after: %s", name, c.what)
+		for _, l := range loads {
+			l.who.loadDoes(2, l.what...)
+			require.Empty(t, l.who.lookAtLoad().Errors, "%s, after: %s", l.name, c.what)
 		}
 	}
 	t.Log(clients.stopLoad().Done, p.stopLoad().Done)
-	require.Equal(t, "0", r.server.counter("Tcp", "OutRsts"))
+	// OutRsts of the server's namespace would say less: as a veth goes down its
+	// driver takes the program off before it stops its NAPI (veth_close), so that a
+	// burst may reach the kernel's stack, whose resets meet a queue that is shut
+	// already (dev_deactivate).
+	require.Equal(t, "0", r.client.counter("Tcp", "EstabResets"), "net/http tries some again unasked")
+	require.Zero(t, p.stats().TCP.ResetsSent)
 	require.Eventually(t, func() bool { return p.device().InUse == 0 }, patience, 20*time.Millisecond, "buffers are left")
 	p.exit()
 }

@@ -12,5 +12,5 @@
 //
 // With FASTNET_SOAK set, TestKilledAtRandomMoments kills 100 times instead of 20,
 // TestFlood has 20 rounds instead of one, and TestMixedLoad takes ten minutes instead
-// of 15 s: go test -timeout 40m -run 'Kill|Mixed|Flood' ./xdp
+// of 30 s: go test -v -timeout 40m -run 'Kill|Mixed|Flood' ./xdp
 package xdp

@@ -133,6 +133,7 @@ func TestFlood(t *testing.T) {
 		for _, g := range []*program{attacker, guests, guests6} {
 			g.kill()
 		}
+		t.Logf("flood %d of %d: at most %+v", i+1, floods, most)
 	}
 	transfers.loadDoes(1, "down", "up", "ping")
 	done := transfers.stopLoad()

@@ -29,7 +29,7 @@ func (r *rig) ask(url string, many int) *clients {
 					return
 				default:
 				}
-				out, err := r.client.try("curl", "-s", "-S", "-g", "--max-time", "20", url)
+				out, err := r.client.try("curl", "-s", "-S", "-g", "--max-time", seconds, url)
 				c.mu.Lock()
 				c.n++
 				if err != nil || !strings.HasPrefix(out, "hello ") {

@@ -19,7 +19,7 @@ import (
 
 // loadReport is what has been done under load, by the words that started it.
 type loadReport struct {
-	Done   map[string]int
+	Done   map[string]int // by kind, and by KIND=WHERE
 	Failed map[string]int
 	Errors []string // the first few
 }
@@ -103,6 +103,7 @@ func (l *loader) run(what string, n int) {
 		l.mu.Lock()
 		if err == nil {
 			l.Done[kind]++
+			l.Done[what]++
 		} else {
 			l.Failed[kind]++
 			if len(l.Errors) < mostErrors {
@@ -116,8 +117,8 @@ func (l *loader) run(what string, n int) {
 	}
 }
 
-// bulk is how much one transfer moves: some thousand packets.
-const bulk = 8 << 20
+// bulk is how much one transfer moves: more than a thousand packets.
+const bulk = 2 << 20
 
 // action returns what a kind of load does each time, and what to do at its end.
 func action(kind, where string) (do func() error, end func()) {

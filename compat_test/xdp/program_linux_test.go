@@ -26,14 +26,16 @@ import (
 // to do. Without FASTNET it is one of the kernel's.
 const programVariable = "FASTNET_TEST_PROGRAM"
 
-// patience is for machines that stop for a while.
-const patience = 30 * time.Second
+// patience is for machines that stop for a while, or are shared by many: only what
+// hangs is to be told by it.
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	if os.Getenv(programVariable) != "" {
 		serveCommands()
 		os.Exit(0)
 	}
+	endInOrder()
 	os.Exit(m.Run())
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -33,17 +34,17 @@ func newNamespace(t *testing.T) *namespace {
 		}
 	}
 	ns := &namespace{t, fmt.Sprintf("fnsh-%d-%d", os.Getpid(), namespaces.Add(1))}
-	if out, err := exec.Command("ip", "netns", "add", ns.name).CombinedOutput(); err != nil {
+	if out, err := addNamespace(ns.name); err != nil {
 		t.Skipf("no network namespace can be made here: %s", out)
 	}
-	t.Cleanup(func() { exec.Command("ip", "netns", "del", ns.name).Run() })
+	t.Cleanup(func() { deleteNamespace(ns.name) })
 	ns.ip("link set lo up")
 	return ns
 }
 
 // try runs a command in the namespace.
 func (ns *namespace) try(name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", ns.name, name}, args...)...).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
@@ -82,10 +83,23 @@ func (ns *namespace) counter(protocol, name string) string {
 	return ""
 }
 
+// seconds is patience for programs.
+var seconds = fmt.Sprint(patience.Seconds())
+
 // curl gets a page.
 func (ns *namespace) curl(url string) string {
 	ns.t.Helper()
-	return ns.run("curl", "-s", "-S", "-g", "--max-time", "20", url)
+	return ns.run("curl", "-s", "-S", "-g", "--max-time", seconds, url)
+}
+
+// probe sends a packet by hping3, which waits a second for the answer, until the
+// answer has come in time.
+func (ns *namespace) probe(answer string, args ...string) {
+	ns.t.Helper()
+	require.Eventually(ns.t, func() bool {
+		out, _ := ns.try("hping3", append([]string{"-c", "1"}, args...)...)
+		return strings.Contains(out, answer)
+	}, patience, 10*time.Millisecond, "hping3 %v", args)
 }
 
 // rig is a server's namespace and a client's, joined by veth: eth0 in both.

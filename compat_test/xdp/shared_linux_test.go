@@ -54,7 +54,7 @@ func TestWaysOfAttaching(t *testing.T) {
 				p := r.server.start(config)
 				p.must("serve a %s:8080", at)
 				p.must("echoudp u %s:5300", at)
-				size := r.client.run("curl", "-s", "-S", "-o", "/dev/null", "-w", "%{size_download}", "--max-time", "20", "http://"+at+":8080/big")
+				size := r.client.run("curl", "-s", "-S", "-o", "/dev/null", "-w", "%{size_download}", "--max-time", seconds, "http://"+at+":8080/big")
 				require.Equal(t, fmt.Sprint(big), size)
 				c := r.client.start("")
 				c.must("dial udp %s:5300", at)

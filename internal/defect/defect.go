@@ -79,7 +79,9 @@ const (
 	TypedNil           Name = "typed-nil"
 	LoserLeaks         Name = "loser-leaks" // of two addresses that answer
 	FallbackNever      Name = "fallback-never"
-	HintIgnored        Name = "hint-ignored" // addresses of another family than LocalAddr's
+	NoResolutionDelay  Name = "no-resolution-delay" // IPv4 does not wait for IPv6's addresses
+	LateFamilyLost     Name = "late-family-lost"    // whose addresses come after the dial has begun
+	HintIgnored        Name = "hint-ignored"        // addresses of another family than LocalAddr's
 	DeadServerAskedOn  Name = "dead-server-asked-on"
 	FamilyIgnored      Name = "family-ignored" // of the network
 	BindErrorIsConnect Name = "bind-error-is-connect"

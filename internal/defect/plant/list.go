@@ -67,6 +67,8 @@ var list = []planted{
 	{defect.TypedNil, "fastnet", errorsTest + "^dial_a_port_where"},
 	{defect.LoserLeaks, "dialer", "."},
 	{defect.FallbackNever, "fastnet", "TestHappyEyeballs"},
+	{defect.NoResolutionDelay, "dialer", "TestLookup"},
+	{defect.LateFamilyLost, "dialer", "."},
 	{defect.HintIgnored, "fastnet", errorsTest + "^dial_from_an_address_of_another"},
 	{defect.DeadServerAskedOn, "fastnet", "TestAServerThatDoesNotAnswer"},
 	{defect.FamilyIgnored, "dialer", "TestResolve"},

@@ -122,17 +122,19 @@ func Sleep(q nic.Queue) {
 	}
 }
 
-// Drain releases what has arrived, and returns how many frames that was.
-func Drain(q nic.Queue) int {
+// Drain releases what has arrived, and returns how many datagrams of UDP were
+// there: the kernel asks for addresses when it likes.
+func Drain(q nic.Queue) (datagrams int) {
 	var pkts [16]*nic.Packet
-	total := 0
 	for n := q.Recv(pkts[:]); n > 0; n = q.Recv(pkts[:]) {
-		total += n
 		for _, p := range pkts[:n] {
+			if IsUDP(p) {
+				datagrams++
+			}
 			p.Release()
 		}
 	}
-	return total
+	return datagrams
 }
 
 // Packet returns a frame to be sent.

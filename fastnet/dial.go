@@ -95,9 +95,8 @@ func (n *Network) DialWith(ctx context.Context, d *Dialer, network, address stri
 	if r == nil {
 		r = n.Resolver()
 	}
-	ctx, end := context.WithCancel(ctx)
+	addrs, more, end, err := n.candidates(ctx, d, r, network, address)
 	defer end()
-	addrs, more, err := n.candidates(ctx, d, r, network, address)
 	if err != nil {
 		return nil, &OpError{Op: "dial", Net: network, Err: err}
 	}

@@ -15,20 +15,22 @@ import (
 
 // candidates returns the addresses to dial, in order, as resolve does, but as soon as
 // the dial may begin: both families of a name are asked for at once, and one that
-// answers late comes later, with more. It must be called with a context that ends with
+// answers late comes later, with more. end, which is never nil, ends the look-up with
 // the dial.
-func (n *Network) candidates(ctx context.Context, d *Dialer, r *Resolver, network, address string) (addrs []Addr, more dialer.More[Addr], err error) {
+func (n *Network) candidates(ctx context.Context, d *Dialer, r *Resolver, network, address string) (addrs []Addr, more dialer.More[Addr], end func(), err error) {
+	end = func() {}
 	host, service, err := net.SplitHostPort(address)
 	if err != nil || host == "" || network != "tcp" || d.FallbackDelay < 0 || d.LocalAddr != nil || isLiteral(host) || singleRequest.set() {
 		addrs, err = n.resolve(unhooked(ctx), r, network, address, true, d.LocalAddr)
 		if d.FallbackDelay >= 0 && network[0] != 'u' {
 			addrs = dialer.Interleave(addrs, is4)
 		}
-		return addrs, more, err
+		return addrs, more, end, err
 	}
+	ctx, end = context.WithCancel(ctx)
 	port, err := r.LookupPort(ctx, network, service)
 	if err != nil {
-		return nil, more, err
+		return nil, more, end, err
 	}
 	names := &lengths{Resolver: r}
 	sorted := func(ips []netip.Addr) []Addr {
@@ -44,9 +46,9 @@ func (n *Network) candidates(ctx context.Context, d *Dialer, r *Resolver, networ
 	told(ips, err)
 	switch {
 	case err != nil:
-		return nil, more, err
+		return nil, more, end, err
 	case len(ips) == 0:
-		return nil, more, &AddrError{Err: errNoSuitable, Addr: host}
+		return nil, more, end, &AddrError{Err: errNoSuitable, Addr: host}
 	}
 	addrs = dialer.Interleave(sorted(ips), is4)
 	if rest != nil {
@@ -56,7 +58,7 @@ func (n *Network) candidates(ctx context.Context, d *Dialer, r *Resolver, networ
 			return dialer.Weave(last, left, batch, is4)
 		}}
 	}
-	return addrs, more, nil
+	return addrs, more, end, nil
 }
 
 func isLiteral(host string) bool {

@@ -285,15 +285,20 @@ func (l *TCPListener) close(by *holder) error {
 	by.closed = true
 	l.others = slices.DeleteFunc(l.others, func(h *ListenerHandle) bool { return &h.holder == by })
 	last := l.closed && len(l.others) == 0
-	if !defect.On(defect.AcceptHangs) {
-		l.waits.wakeAll()
-	}
+	l.wakeClosed()
 	l.mu.Unlock()
 	l.host.wheel.Stop(&by.timer)
 	if last {
 		l.end()
 	}
 	return nil
+}
+
+// wakeClosed wakes those whose Accept a Close has ended. l.mu is held.
+func (l *TCPListener) wakeClosed() {
+	if !defect.On(defect.AcceptHangs) {
+		l.waits.wakeAll()
+	}
 }
 
 // end stops listening whoever holds the listener still.
@@ -309,9 +314,7 @@ func (l *TCPListener) end() {
 	}
 	conns := l.queue
 	l.queue = nil
-	if !defect.On(defect.AcceptHangs) {
-		l.waits.wakeAll()
-	}
+	l.wakeClosed()
 	l.mu.Unlock()
 	l.host.wheel.Stop(&l.timer)
 	l.host.listeners.remove(l)

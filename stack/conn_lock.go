@@ -13,6 +13,7 @@ const (
 	pendingResume             // the device has room again
 	pendingTimer              // the timer expired
 	pendingICMP               // an ICMP error is in icmp
+	pendingRest               // the poller goes to sleep: the delayed ACK may go, or wait on
 )
 
 // maxBacklog bounds the packets that wait for a connection's lock. A writer
@@ -94,7 +95,7 @@ func (c *TCPConn) work(pending uint32) {
 		}
 		c.wantOutput = true
 	}
-	if pending&pendingAck != 0 {
+	if pending&pendingAck != 0 || pending&pendingRest != 0 && !c.holdAck(now) {
 		c.ackQueued = false
 		c.core.FlushAck()
 		c.wantOutput = true
@@ -106,7 +107,7 @@ func (c *TCPConn) work(pending uint32) {
 	c.afterInput(now)
 }
 
-// connLocker makes the connection's lock a sync.Locker for its conditions.
+// connLocker makes the connection's lock a sync.Locker, for waitList.wait.
 type connLocker TCPConn
 
 func (l *connLocker) Lock()   { (*TCPConn)(l).lock() }

@@ -25,15 +25,17 @@ type worker struct {
 
 	// The goroutine's own.
 	clock     Clock
-	now       time.Duration   // at the latest tick
-	looked    time.Duration   // when the scheduler last looked at its network poller
-	lookEvery time.Duration   // how often it is made to look
-	turn      time.Duration   // what a yield takes, on average
-	busy      bool            // the latest round made many goroutines runnable
-	rounds    int             // since the timers were looked at
-	behind    int             // looks in a row that found a reader polling
-	yielder   *netpollYielder // nil before first use
-	noYield   bool            // there is none to be had
+	now       time.Duration // at the latest tick
+	looked    time.Duration // when the scheduler last looked at its network poller
+	lookEvery time.Duration // how often it is made to look
+	turn      time.Duration // what a yield takes, on average
+	busy      bool          // the latest round made many goroutines runnable
+	rounds    int           // since the timers were looked at
+	behind    int           // looks in a row that found a reader polling
+	yielder   *netpollWait  // nil before first use
+	noYield   bool          // there is none to be had
+	napper    *netpollWait  // likewise: see nap.go
+	noNap     bool
 
 	round sync.Mutex // held during a round: Remove waits for its end
 }
@@ -60,8 +62,10 @@ func (w *worker) run() {
 	w.clock = SystemClock()
 	w.lookEvery = cfg.Look
 	defer func() {
-		if w.yielder != nil {
-			w.yielder.close()
+		for _, n := range []*netpollWait{w.yielder, w.napper} {
+			if n != nil {
+				n.close()
+			}
 		}
 	}()
 	timer := time.NewTimer(time.Hour)
@@ -74,7 +78,9 @@ func (w *worker) run() {
 		} else if idle++; idle > cfg.IdleRounds {
 			idle = 0
 			if !cfg.Busy {
-				w.idle(timer)
+				if !w.nap() {
+					w.idle(timer)
+				}
 				continue
 			}
 			w.flush()
@@ -141,12 +147,12 @@ func (w *worker) yield() {
 	}
 	if w.yielder == nil {
 		var err error
-		if w.yielder, err = newNetpollYielder(); err != nil {
+		if w.yielder, err = newYielder(); err != nil {
 			w.noYield = true
 			return
 		}
 	}
-	w.yielder.yield()
+	w.yielder.wait()
 	w.looked = w.clock()
 	// With an idle processor, whose thread sleeps in the network poller, the
 	// detour is not needed, and to wake that thread takes its time. Then the
@@ -185,10 +191,10 @@ func (w *worker) idle(timer *time.Timer) {
 	w.parked.Store(false)
 }
 
-// flush sends what waited for more to come.
+// flush sends what waited for more to come, and need not wait on.
 func (w *worker) flush() {
 	for _, q := range *w.queues.Load() {
-		q.flushAcks()
+		q.flushAcks(pendingRest)
 		q.kickNow()
 	}
 }
@@ -224,8 +230,11 @@ func (w *worker) park() time.Duration {
 		}
 		armed := q.down || q.arm()
 		q.mu.Unlock()
-		if !armed || q.kickNow() || q.anyAcks.Load() { // since the flush, by a reader that polled
+		if !armed || q.kickNow() || q.acks.any.Load() { // since the flush, by a reader that polled
 			return 0
+		}
+		if q.acks.held.Load() {
+			wait = min(wait, ackPatience)
 		}
 		// Not q.nextEvent: Arm promises a wake-up when the device that fell short
 		// has room again.

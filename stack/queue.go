@@ -33,6 +33,7 @@ type queue struct {
 	cur       *TCPConn // locked: the connection of the packet before
 	run       run      // what of cur's packets the state machine has not seen yet
 	datagrams datagramRun
+	lull      lull
 	apart     bool // each segment comes from the state machine and goes to it alone: for tests
 	down      bool // under mu: the host is closed
 	// group: the frame at hand came by a multicast or broadcast Ethernet address.
@@ -62,10 +63,7 @@ type queue struct {
 	stalled  []*TCPConn    // waiting for a buffer or for the ring
 	retryAt  time.Duration
 
-	ackMu   sync.Mutex
-	acks    []*TCPConn // with a delayed ACK
-	ackSwap []*TCPConn
-	anyAcks atomic.Bool
+	acks delayedAcks
 }
 
 func newQueue(i *Interface, index int, dev nic.Queue) *queue {
@@ -144,6 +142,7 @@ func (q *queue) poll() int {
 	if k > 0 {
 		q.endRun(now)
 		q.endDatagrams()
+		q.lull.received(k)
 		if busy := q.woken >= manyWoken || q.busy.Load() && !(drained && q.woken < q.limit); busy != q.busy.Load() {
 			q.busy.Store(busy)
 		}
@@ -168,43 +167,6 @@ func (q *queue) endRun(now time.Duration) {
 		c.afterInput(now)
 		c.unlock()
 	}
-}
-
-// delayAck puts c on the list of those whose acknowledgement may wait for data
-// to ride on, until the poller is idle. c is locked.
-func (q *queue) delayAck(c *TCPConn) {
-	if c.ackQueued {
-		return
-	}
-	c.ackQueued = true
-	q.ackMu.Lock()
-	q.acks = append(q.acks, c)
-	q.ackMu.Unlock()
-	if !q.anyAcks.Load() {
-		q.anyAcks.Store(true)
-	}
-}
-
-// flushAcks sends the acknowledgements that still wait. It returns how many
-// connections it looked at.
-func (q *queue) flushAcks() int {
-	if !q.anyAcks.Load() {
-		return 0
-	}
-	q.ackMu.Lock()
-	acks := q.acks
-	q.acks = q.ackSwap[:0]
-	q.ackSwap = nil
-	q.anyAcks.Store(false)
-	q.ackMu.Unlock()
-	for i, c := range acks {
-		acks[i] = nil
-		c.signal(pendingAck)
-	}
-	q.ackMu.Lock()
-	q.ackSwap = acks[:0]
-	q.ackMu.Unlock()
-	return len(acks)
 }
 
 // nextEvent is when poll must be called although no packet wakes the poller, of a

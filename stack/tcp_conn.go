@@ -51,6 +51,7 @@ type TCPConn struct {
 	woke        bool         // a goroutine was woken since the queue last looked
 	stalled     bool         // on the queue's list of stalled connections
 	ackQueued   bool         // on the queue's list of delayed ACKs
+	ackRides    int8         // whether they are worth the wait: see acks.go
 	established bool         // the handshake was completed once
 	dialEnded   bool         // the context of its dial ended before that
 	gone        bool         // out of the flow table

@@ -116,6 +116,7 @@ func (q *queue) retry() int {
 // kick tells the device to send. While a poller is awake it does that, once for
 // many packets.
 func (q *queue) kick() {
+	q.lull.interrupt()
 	w := q.worker.Load()
 	if w == nil {
 		q.dev.Kick()

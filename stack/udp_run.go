@@ -55,6 +55,7 @@ func (q *queue) datagram(u *UDPConn, p *nic.Packet, from netip.AddrPort, info *D
 	}
 	r.list[r.n] = datagram{p, from, *info}
 	r.n++
+	q.lull.burst++
 }
 
 // endDatagrams ends the run.

@@ -82,6 +82,7 @@ type Conn struct {
 	keepDue  bool // Next owes a keep-alive probe
 	ackNow   bool // Next owes an ACK
 	ackWait  bool // an ACK is owed and may wait until ackAt
+	ackRode  bool // one that might have waited has gone with data: for AckRode
 
 	persist  bool // rtxAt is the persist timer
 	timing   bool // rttSeq and rttStart time a flight

@@ -12,6 +12,7 @@ func (c *Conn) Sent(seg *Segment, now time.Duration) {
 		if c.rcvEdge.LessThan(seg.edge) {
 			c.rcvEdge = seg.edge
 		}
+		c.ackRode = c.ackRode || c.ackWait && seg.Len > 0
 		c.ackNow, c.ackWait, c.ackAt = false, false, Never
 		if seg.dsack {
 			c.dsackOK = false

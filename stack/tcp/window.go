@@ -1,5 +1,7 @@
 package tcp
 
+import "time"
+
 // clampSpace limits a receive buffer to what the largest window scale states.
 func clampSpace(n int) int { return min(max(n, 0), 0xffff<<14) }
 
@@ -86,6 +88,20 @@ func (c *Conn) WindowUpdateDue() bool {
 		return true // the peer may be waiting
 	}
 	return opens >= 2*int(c.rcvMSS) && opens >= int(c.rcvBuf)/4
+}
+
+// AckWaiting reports whether an ACK is pending that may wait for data to ride on,
+// and since when.
+func (c *Conn) AckWaiting() (since time.Duration, waits bool) {
+	return c.ackAt - c.cfg.DelAck, c.ackWait
+}
+
+// AckRode reports whether an ACK that might have waited has gone with data since
+// it was asked the last time.
+func (c *Conn) AckRode() bool {
+	rode := c.ackRode
+	c.ackRode = false
+	return rode
 }
 
 // FlushAck makes Next send a pending ACK now, if nothing else carries it, or a

@@ -105,6 +105,7 @@ func (n *Network) adopt(f *os.File) (l *TCPListener, why string, err error) {
 	if err != nil {
 		return nil, "the stack cannot listen on the descriptor's address: " + err.Error(), nil
 	}
+	l.lent.Store(true)
 	storeTCP(&l.laddr, is.family, l.stack.Addr())
 	l.merged = listener.Merge(l.stack, listener.Kernel[*TCPConn](kernelListener{half, n}), n.acceptFailed)
 	l.held.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // accepted dials and accepts, and reports which stack the server's end is of.
@@ -85,6 +86,27 @@ func TestInheritedListenerListensInTheStackToo(t *testing.T) {
 		require.ErrorAs(t, errOf(FileListener(conn)), &op)
 		require.Equal(t, syscall.EINVAL, op.Err)
 		require.NoError(t, conn.Close())
+	})
+}
+
+// A child is given the File as exec.Cmd does it, by Fd, and the listener goes on: Accept
+// does not wait in a system call then, out of which Close would not get it.
+func TestListenerWhoseFileAChildHasIsClosed(t *testing.T) {
+	withDefault(t, "loopback:", func() {
+		k, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		f := fileOf(t, k.(filer))
+		require.NoError(t, k.Close())
+		l, err := FileListener(f)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		f = fileOf(t, l.(filer))
+		flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+		require.NoError(t, err)
+		require.NotZero(t, flags&unix.O_NONBLOCK)
+		require.False(t, acceptedFrom(t, l, net.Dial)) // and it is asked for the next one
+		require.NoError(t, l.Close())
+		require.NoError(t, f.Close())
 	})
 }
 

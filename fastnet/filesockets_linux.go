@@ -4,6 +4,8 @@ import (
 	"net"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fastnet-go/fastnet/listener"
 	"github.com/fastnet-go/fastnet/stack"
 )
@@ -20,6 +22,7 @@ func (c *TCPConn) file() (*os.File, error) {
 		return nil, c.opError("file", "dup", err)
 	}
 	share := c.attach()
+	c.files.Store(share)
 	f := &socketFile{
 		name: "tcp:" + c.laddr.addr.String() + "->" + c.raddr.addr.String(), share: share, hold: hold,
 		release: func() { hold.Close() },
@@ -33,6 +36,7 @@ func (c *TCPConn) file() (*os.File, error) {
 			c.keepAliveMu.Unlock()
 			o.laddr.addr, o.raddr.addr = c.laddr.addr, c.raddr.addr
 			o.handle, o.share = h, share
+			o.files.Store(share)
 			return o, nil
 		},
 	}
@@ -85,6 +89,9 @@ func (l *TCPListener) file() (*os.File, error) {
 // child may use.
 func (l *TCPListener) fileOfHalf() (*os.File, error) {
 	file, err := l.half.File()
+	if err == nil {
+		file, err = neverBlocking(file)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +100,26 @@ func (l *TCPListener) fileOfHalf() (*os.File, error) {
 		return nil, l.opError("file", "dup", err)
 	}
 	return file, nil
+}
+
+// neverBlocking is f, which it closes, as a File whose Fd, which exec.Cmd calls, leaves
+// the descriptor non-blocking. That of package net's makes it blocking (fcntl(2): the
+// flag is of all copies), and so the listener's own: its Accept would wait in a system
+// call, which Close cannot end, for the next who connects.
+func neverBlocking(f *os.File) (*os.File, error) {
+	defer f.Close()
+	c, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	copied := -1
+	if e := c.Control(func(fd uintptr) { copied, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); e != nil {
+		return nil, e
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(copied), f.Name()), nil
 }
 
 // know makes FileListener of file, a descriptor of the kernel's half, or of a copy of it,
@@ -113,6 +140,7 @@ func (l *TCPListener) know(file *os.File) error {
 		o := &TCPListener{stack: l.stack, half: half, net: l.net, family: l.family, keepAlive: l.keepAlive, set: l.set, unshare: l.unshare}
 		o.laddr.addr = l.laddr.addr
 		o.handle, o.share = h, share
+		o.lent.Store(true)
 		o.merged = listener.Merge(h, listener.Kernel[*TCPConn](kernelListener{half, l.owner}), l.owner.acceptFailed)
 		return l.owner.own(o)
 	}}

@@ -37,12 +37,30 @@ func reusingPort(lc *ListenConfig) *ListenConfig {
 }
 
 // leaveToOthers makes the kernel pass on to the next process what k has not accepted
-// when it is closed. Where that cannot be (a kernel before Linux 5.14, no CAP_BPF)
-// those connections are reset: a moment's, of clients on this machine.
+// when it is closed, and give k what is new on its port until the next one listens.
+// Where that cannot be (a kernel before Linux 5.14, no CAP_BPF)
+// those connections are reset: a moment's, of clients on this machine. Of two
+// listeners of a program's on one port neither is preferred.
 func (n *Network) leaveToOthers(k *net.TCPListener) {
-	if err := withDescriptor(k, kernel.MigrateOnClose); err != nil {
+	take := kernel.Prefer
+	if n.listensOn(k.Addr().(*net.TCPAddr).Port) {
+		take = kernel.MigrateOnClose
+	}
+	if err := withDescriptor(k, take); err != nil {
 		n.log.Debug("fastnet: handover: what the kernel has not given to the program when it ends is reset", slog.Any("error", err))
 	}
+}
+
+// listensOn reports whether the program has a listener in the kernel on a port.
+func (n *Network) listensOn(port int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for l := range n.listeners {
+		if k := l.inKernel(); k != nil && k.Addr().(*net.TCPAddr).Port == port {
+			return true
+		}
+	}
+	return false
 }
 
 // dropSYNs makes k begin no more connections.

@@ -9,13 +9,17 @@ import (
 )
 
 const (
-	// handshakeTime is for how long Shutdown lets handshakes finish, and the
-	// program accept what has come of them, before the ports are given back: a SYN
-	// that comes meanwhile is sent again after a second (RFC 6298 section 2.1).
+	// handshakeTime is for how long Shutdown lets handshakes finish before the ports
+	// are given back: a SYN that comes meanwhile is sent again after a second (RFC
+	// 6298 section 2.1).
 	handshakeTime = time.Second
 	// lateHandshakeTime is for how long those that have not finished by then may
 	// take. Nobody waits for them.
 	lateHandshakeTime = 5 * time.Second
+	// acceptTime is for how long the program may take to accept what has come of
+	// them: what it has not by then is reset. One that still accepts takes a moment,
+	// on a machine that stands still some seconds.
+	acceptTime = 15 * time.Second
 )
 
 // Shutdown ends the network as its work ends: it closes the listeners, waits until
@@ -43,11 +47,12 @@ func (n *Network) Shutdown(ctx context.Context) error {
 	for _, l := range listeners {
 		l.drain()
 	}
-	n.settle(ctx, listeners, handshakeTime)
+	accepted := time.Now().Add(acceptTime)
+	n.settle(ctx, listeners, handshakeTime, accepted)
 	for _, l := range listeners {
 		l.leave()
 	}
-	n.settle(ctx, listeners, lateHandshakeTime)
+	n.settle(ctx, listeners, lateHandshakeTime, accepted)
 	for _, l := range listeners {
 		l.Close()
 	}
@@ -58,16 +63,21 @@ func (n *Network) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// settle waits until no handshake is under way and nothing is left to accept, but no
-// longer than d.
-func (n *Network) settle(ctx context.Context, listeners []*TCPListener, d time.Duration) {
+// settle waits until no handshake is under way, but no longer than d, and nothing is
+// left to accept, but no longer than until accepted.
+func (n *Network) settle(ctx context.Context, listeners []*TCPListener, d time.Duration, accepted time.Time) {
 	begun := time.Now()
 	n.await(ctx, func() bool {
-		pending := n.halfOpen()
-		for _, l := range listeners {
-			pending += l.waiting() // until the program accepts them
+		now, pending := time.Now(), 0
+		if now.Sub(begun) <= d {
+			pending = n.halfOpen() // before those that it may be among next
 		}
-		return pending == 0 || time.Since(begun) > d
+		if now.Before(accepted) {
+			for _, l := range listeners {
+				pending += l.waiting()
+			}
+		}
+		return pending == 0
 	})
 }
 
@@ -78,7 +88,9 @@ func (l *TCPListener) drain() {
 	if l.stack != nil {
 		l.stack.Drain()
 	}
-	if k := l.inKernel(); k != nil && !l.owner.handsOver() {
+	// What has come of them by then waits in a socket that is somebody else's too:
+	// systemd's, a child's. That is to take connections when this process has ended.
+	if k := l.inKernel(); k != nil && !l.owner.handsOver() && !l.lent.Load() {
 		dropSYNs(k)
 	}
 }

@@ -58,7 +58,7 @@ func TestShutdownWaitsForTheKernelsConnections(t *testing.T) {
 				k.Close()
 			}
 			return err != nil
-		}, 10*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 		say("two")
 		require.Empty(t, done)
 		require.NoError(t, c.Close())
@@ -92,15 +92,12 @@ func TestShutdownLeavesTimeToAcceptFromTheKernel(t *testing.T) {
 	c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(ln.Addr().(*TCPAddr).Port)))
 	require.NoError(t, err)
 	defer c.Close()
-	require.Eventually(t, func() bool { return ln.(*TCPListener).waiting() == 1 }, 10*time.Second, time.Millisecond)
-	require.Eventually(t, func() bool { return n.openConnections() == 1 }, 10*time.Second, time.Millisecond, "on the books before the program has it")
+	require.Eventually(t, func() bool { return ln.(*TCPListener).waiting() == 1 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return n.openConnections() == 1 }, time.Minute, time.Millisecond, "on the books before the program has it")
 	done := make(chan error, 1)
-	begun := time.Now()
 	go func() { done <- n.Shutdown(t.Context()) }()
+	time.Sleep(handshakeTime * 3 / 2) // longer than handshakes may take
 	s, err := ln.Accept()
-	if err != nil && time.Since(begun) > handshakeTime {
-		t.Skip("the machine stood still")
-	}
 	require.NoError(t, err)
 	got := readAll(s)
 	_, err = c.Write([]byte("hello"))
@@ -119,8 +116,8 @@ func TestALostConnectionOfTheKernelsIsClosed(t *testing.T) {
 		require.Eventually(t, func() bool {
 			runtime.GC()
 			return n.openConnections() == 0
-		}, 10*time.Second, time.Millisecond)
-		require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+		}, time.Minute, time.Millisecond)
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
 		require.ErrorContains(t, errOf(c.Read(make([]byte, 1))), "EOF")
 		require.NoError(t, n.Shutdown(t.Context()))
 	})

@@ -24,6 +24,7 @@ type TCPListener struct {
 	owner  *Network
 
 	accepting atomic.Int32 // calls of the kernel's Accept, if stack is nil
+	lent      atomic.Bool  // the kernel's socket may be another process's, too
 
 	net       string
 	family    family
@@ -139,8 +140,8 @@ func (l *TCPListener) SetDeadline(t time.Time) error {
 
 // File returns a descriptor of the listener, for which the caller is responsible;
 // closing either does not affect the other. Of a listener that is in the kernel, too,
-// it is that half, which a child may inherit: FileListener there listens on it, and in
-// its stack (see there). In this process the stack's half ends with the last listener of
+// it is that half, which a child may inherit, non-blocking as it is: FileListener there
+// listens on it, and in its stack (see there). In this process the stack's half ends with the last listener of
 // it, and FileListener begins it anew.
 //
 // Of a listener of the stack's alone it stands for that, on Linux: the listener goes on
@@ -151,6 +152,7 @@ func (l *TCPListener) File() (f *os.File, err error) {
 	if !l.ok() {
 		return nil, syscall.EINVAL
 	}
+	l.lent.Store(true)
 	if l.stack == nil {
 		return l.kernel.File()
 	}
@@ -163,6 +165,7 @@ func (l *TCPListener) SyscallConn() (syscall.RawConn, error) {
 		return nil, syscall.EINVAL
 	}
 	if l.stack == nil {
+		l.lent.Store(true) // who has the descriptor may hand it on
 		return l.kernel.SyscallConn()
 	}
 	return l.rawConn()

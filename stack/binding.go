@@ -20,6 +20,14 @@ var (
 	any4 = addr{lo: mappedPrefix}
 )
 
+// bindings are those of the sockets that a packet may be for, the most specific first.
+func (t *tuple) bindings() [3]binding {
+	if t.local.is4() {
+		return [3]binding{{addr: t.local, port: t.localPort}, {addr: any4, port: t.localPort}, {addr: any6, port: t.localPort}}
+	}
+	return [3]binding{{addr: t.local, port: t.localPort}, {addr: any6, port: t.localPort}, {addr: any6, port: t.localPort, only: true}}
+}
+
 // conflicts reports whether two bindings can not be told apart by some packet.
 func (b binding) conflicts(o binding) bool {
 	if b.port != o.port {

@@ -44,7 +44,7 @@ func TestConnectionChurn(t *testing.T) {
 	for w := range workers {
 		done.Go(func() {
 			for range total / workers {
-				ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
 				c, err := p.b.DialTCP(ctx, netip.AddrPort{}, addrPort("10.0.0.1:80"), TCPOptions{})
 				cancel()
 				if err != nil {
@@ -54,7 +54,7 @@ func TestConnectionChurn(t *testing.T) {
 				b := make([]byte, 100)
 				_, err = c.Write([]byte("hello"))
 				if err == nil {
-					c.SetReadDeadline(time.Now().Add(20 * time.Second))
+					c.SetReadDeadline(time.Now().Add(patience))
 					_, err = c.Read(b)
 				}
 				if err != nil {

@@ -156,8 +156,13 @@ func (h *Host) HasTCPFlow(local, remote netip.AddrPort) bool {
 
 // Drain makes the listener drop SYNs, silently, so that their senders try again:
 // the port is about to be somebody else's. Connections that have begun go on, and
-// Accept returns them.
-func (l *TCPListener) Drain() { l.draining.Store(true) }
+// Accept returns them. None begins once Drain has returned.
+func (l *TCPListener) Drain() {
+	s := &l.host.synq
+	s.mu.Lock() // a SYN that is worked off just now has its record, or gets none
+	l.draining.Store(true)
+	s.mu.Unlock()
+}
 
 // Waiting is how many connections Accept would return without waiting.
 func (l *TCPListener) Waiting() int {
@@ -206,9 +211,12 @@ func (h *Host) gone(src netip.Addr) bool {
 var errSourceGone = syscall.EINVAL // as Linux: ip_route_output_key
 
 // OpenConnections returns how many TCP connections there are, TIME-WAIT not
-// counted, and how many handshakes have begun that others began.
+// counted, and how many handshakes have begun that others began. Of these some may
+// be complete, but not on their listener's accept queue yet.
 func (h *Host) OpenConnections() (connections, halfOpen int) {
-	return int(h.sockets.Load()), int(h.synq.n.Load())
+	halfOpen = int(h.synq.n.Load()) // in the order in which one goes from one to the other
+	halfOpen += int(h.establishing.Load())
+	return int(h.sockets.Load()), halfOpen
 }
 
 // HoldResets makes the host drop segments of no connection, without a RST, for a

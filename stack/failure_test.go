@@ -37,7 +37,7 @@ func TestDeviceFailureEndsAllCalls(t *testing.T) {
 		select {
 		case err := <-results:
 			require.Equal(t, syscall.ENETDOWN, err)
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("a call is stuck")
 		}
 	}
@@ -74,7 +74,7 @@ func TestDeviceFailureOfASharedInterface(t *testing.T) {
 	select {
 	case err := <-failed:
 		require.Equal(t, unplugged, err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("nobody was told")
 	}
 	_, err = l.TryAccept()

@@ -23,6 +23,16 @@ type holder struct {
 
 func (o *holder) init() { o.deadline = Never }
 
+// expireAt sets the deadline to what Host.instant made of it. It reports whether that
+// has passed: the caller wakes who waits.
+func (o *holder) expireAt(h *Host, when time.Duration, past bool) bool {
+	o.deadline, o.expired = when, past
+	if !past && when != Never {
+		h.arm(&o.timer, when)
+	}
+	return past
+}
+
 // expire is called by the timer, which may be an older deadline's. It reports
 // whether the deadline has passed.
 func (o *holder) expire(h *Host, now time.Duration) bool {

@@ -37,7 +37,7 @@ func outcome(t *testing.T, done <-chan error) error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the call still waits")
 		return nil
 	}

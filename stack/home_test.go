@@ -217,14 +217,14 @@ func TestChurnOverQueues(t *testing.T) {
 
 // exchange connects, sends n bytes and reads them back.
 func (p *pair) exchange(n int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := p.b.DialTCP(ctx, netip.AddrPort{}, addrPort("10.0.0.1:80"), TCPOptions{})
 	if err != nil {
 		return fmt.Errorf("dial: %w", err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(30 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	data := pattern(n)
 	if _, err := c.Write(data); err != nil {
 		return fmt.Errorf("write: %w", err)

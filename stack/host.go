@@ -51,7 +51,9 @@ type Config struct {
 	// its TIME-WAIT included, and of a half-open one that came to nothing. It is called with locks held: it returns at once
 	// and calls nothing of the host's.
 	// waited is whether it has been in TIME-WAIT: if not, packets of the peer's may
-	// still be on their way.
+	// still be on their way. On a shared interface (InterfaceConfig.Failed) it is
+	// called, with waited set, for a SYN that nobody takes, too: the peer has nothing
+	// on the way of an earlier connection.
 	FlowEnded func(local, remote netip.AddrPort, waited bool)
 }
 
@@ -112,15 +114,16 @@ type Host struct {
 	rngMu sync.Mutex
 	rng   *rand.Rand
 
-	ifaces     atomic.Pointer[[]*Interface]
-	locals     atomic.Pointer[localAddrs]
-	loop       *Interface
-	mu         sync.Mutex             // changes of ifaces, locals, driver
-	driver     atomic.Pointer[worker] // advances the timers
-	resetsFrom atomic.Int64           // see HoldResets
-	parkUntil  atomic.Int64           // when the driver's sleep ends, at the latest
-	poller     *Poller
-	closed     atomic.Bool
+	ifaces       atomic.Pointer[[]*Interface]
+	locals       atomic.Pointer[localAddrs]
+	loop         *Interface
+	mu           sync.Mutex             // changes of ifaces, locals, driver
+	driver       atomic.Pointer[worker] // advances the timers
+	resetsFrom   atomic.Int64           // see HoldResets
+	establishing atomic.Int32           // handshakes that are complete, but not on an accept queue yet
+	parkUntil    atomic.Int64           // when the driver's sleep ends, at the latest
+	poller       *Poller
+	closed       atomic.Bool
 
 	_       [64]byte     // of the above each packet reads
 	sockets atomic.Int64 // TCP connections, TIME-WAIT not counted
@@ -308,7 +311,7 @@ func (h *Host) FlushIdle() int {
 	n := 0
 	for _, i := range h.interfaces() {
 		for _, q := range i.queues {
-			n += q.flushAcks()
+			n += q.flushAcks(pendingAck)
 			q.kickNow()
 		}
 	}
@@ -376,6 +379,9 @@ func (h *Host) Close() error {
 		poller.Remove(h)
 	}
 	for _, i := range h.interfaces() {
+		for _, q := range i.queues {
+			q.kickNow() // a worker that was awake was to do it, with the resets
+		}
 		i.dev.Notify(nil)
 		i.shut()
 	}

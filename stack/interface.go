@@ -31,7 +31,8 @@ type InterfaceConfig struct {
 	// once and calls nothing of the host's. The answer is Interface.SetNeighbor.
 	Resolve func(addr netip.Addr)
 
-	// Failed, if not nil, says that somebody else has the addresses too. It is
+	// Failed, if not nil, says that somebody else has the addresses too. A SYN that
+	// nobody here takes is not refused then: sent again it may find him. Failed is
 	// called when the device has failed for good and the connections over it have
 	// been ended; listeners and unconnected UDP sockets go on for what else comes
 	// to them, where they would end without it.
@@ -275,3 +276,6 @@ func (i *Interface) shut() {
 
 // Expire is the neighbour cache's timer.
 func (i *Interface) Expire(_ int, now time.Duration) { i.host.carryOut(i, now) }
+
+// shared reports whether somebody else has the interface's addresses, too.
+func (i *Interface) shared() bool { return i.failed != nil }

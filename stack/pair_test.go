@@ -12,6 +12,10 @@ import (
 	"github.com/fastnet-go/fastnet/nic/wire"
 )
 
+// patience bounds what a test in real time waits for; it says nothing of how long
+// anything takes.
+const patience = time.Minute
+
 // pair is two hosts on a wire, with a poller: a is 10.0.0.1 and fd00::1, b
 // 10.0.0.2 and fd00::2.
 type pair struct {
@@ -80,7 +84,7 @@ func (p *pair) connect(t testing.TB, at string) (server, client *TCPConn) {
 	t.Helper()
 	l, err := p.a.ListenTCP(addrPort(at), ListenOptions{})
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	client, err = p.b.DialTCP(ctx, netip.AddrPort{}, addrPort(at), TCPOptions{})
 	require.NoError(t, err)

@@ -230,13 +230,20 @@ func (c *TCPConn) read(by *holder, b []byte) (int, error) {
 		return 0, err
 	}
 	n := r.read(b)
+	c.afterRead()
+	return n, nil
+}
+
+// afterRead releases the receive queue's mutex after something was taken from it, and
+// offers the window again if that was much.
+func (c *TCPConn) afterRead() {
+	r := &c.rq
 	r.account(&c.host.memory)
 	update := r.updateDue(&c.host.memory)
 	r.mu.Unlock()
 	if update {
 		c.updateWindow()
 	}
-	return n, nil
 }
 
 // awaitReadable returns when there is something to read, or why Read returns

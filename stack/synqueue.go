@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fastnet-go/fastnet/nic"
-	"github.com/fastnet-go/fastnet/stack/header"
 	"github.com/fastnet-go/fastnet/stack/tcp"
 	"github.com/fastnet-go/fastnet/stack/timer"
 )
@@ -101,11 +99,11 @@ func (s *synQueue) init(h *Host) {
 
 // add keeps a request of l's, whose answer takes the path pa, and reports whether
 // it did: not if there are too many, unless force, or if the listener has been
-// closed.
+// closed or drained.
 func (s *synQueue) add(q *queue, k *tuple, l *TCPListener, pa *path, req *tcp.Request, force bool, now time.Duration) (kept, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || l.isClosed() || s.records[*k] != nil { // another queue was faster
+	if s.closed || l.isClosed() || l.draining.Load() || s.records[*k] != nil { // another queue was faster
 		return false, true
 	}
 	if !force && (len(s.records) >= s.host.cfg.MaxHalfOpen || l.halfOpen >= max(l.opts.Backlog, leastSYNQueue)) {
@@ -198,11 +196,14 @@ func (s *synQueue) recycle(r *halfOpen) {
 	}
 }
 
-// bake turns req, which is not kept, into a cookie's, and reports whether it
-// could.
-func (s *synQueue) bake(req *tcp.Request, local, remote netip.AddrPort, now time.Duration) bool {
+// bake turns a request of l's, which is not kept, into a cookie's, and reports
+// whether it could.
+func (s *synQueue) bake(l *TCPListener, req *tcp.Request, local, remote netip.AddrPort, now time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if l.draining.Load() {
+		return false
+	}
 	s.baked = now
 	return s.cookies.Make(req, local, remote, now)
 }
@@ -267,7 +268,9 @@ func (s *synQueue) Expire(_ int, now time.Duration) {
 }
 
 // drop gives up the half-open connections of a listener that is closed; their
-// peers are told.
+// peers are told. On an interface that is somebody else's too they are not: a peer
+// that has no SYN-ACK yet would take it for a refusal, and ask no more, where another
+// one may listen by now.
 func (s *synQueue) drop(l *TCPListener) {
 	now := s.host.now()
 	s.mu.Lock()
@@ -277,7 +280,9 @@ func (s *synQueue) drop(l *TCPListener) {
 			next := r.next
 			if r.listener == l {
 				s.forget(r)
-				mine = append(mine, r)
+				if !r.q.iface.shared() {
+					mine = append(mine, r)
+				}
 			}
 			r = next
 		}
@@ -295,130 +300,4 @@ func (s *synQueue) close() {
 	s.closed = true
 	s.mu.Unlock()
 	s.host.wheel.Stop(&s.timer)
-}
-
-// receiveHalfOpen takes a segment if it is of a half-open connection.
-func (q *queue) receiveHalfOpen(p *nic.Packet, k *tuple, seg *tcp.Segment, now time.Duration) bool {
-	h := q.host
-	s := &h.synq
-	if s.n.Load() == 0 {
-		return false
-	}
-	s.mu.Lock()
-	r := s.records[*k]
-	if r == nil {
-		s.mu.Unlock()
-		return false
-	}
-	if r.complete { // on another queue; the peer sends this again
-		s.mu.Unlock()
-		h.drop(p, DropBacklog)
-		return true
-	}
-	l := r.listener
-	var answer tcp.Segment
-	reply := true
-	switch r.core.Input(seg, now) {
-	case tcp.RequestDrop:
-		reply = false
-	case tcp.RequestSYNACK:
-		h.count.retransmits.Add(1)
-		r.core.SYNACK(&answer, now)
-	case tcp.RequestACK:
-		r.core.ACK(&answer, now)
-	case tcp.RequestReset:
-		answer, reply = tcp.ResetFor(seg)
-		if reply = reply && h.limiter.allowReset(now); reply {
-			h.count.resetsSent.Add(1)
-		}
-	case tcp.RequestEnd:
-		s.forget(r)
-		s.recycle(r)
-		reply = false
-	case tcp.RequestAccept:
-		if why, ok := l.takes(); !ok {
-			// As in Linux the ACK is dropped, and what it brought is not
-			// acknowledged: the peer sends that again, or our SYN-ACK makes
-			// it send its ACK again.
-			s.mu.Unlock()
-			h.drop(p, why)
-			return true
-		}
-		pa := r.path
-		if r.q != q || !pa.current() {
-			var err error
-			if pa, err = h.pathBack(q, k); err != nil {
-				// The link is down, say, and will come back. The record
-				// stays: for the peer the connection is established, and
-				// without it what the peer sends next would be reset.
-				s.mu.Unlock()
-				h.drop(p, DropNoRoute)
-				return true
-			}
-		}
-		r.complete = true
-		req := r.core
-		s.mu.Unlock()
-		l.establish(q, p, k, &pa, &req, r, now)
-		return true
-	}
-	s.mu.Unlock()
-	if reply {
-		l.reply(q, k, &answer, now)
-	}
-	p.Release()
-	return true
-}
-
-// receiveCookie takes a segment that came to l, if it may bring a cookie back.
-func (l *TCPListener) receiveCookie(q *queue, p *nic.Packet, k *tuple, seg *tcp.Segment, now time.Duration) bool {
-	h := l.host
-	if seg.Flags&(header.TCPFlagSYN|header.TCPFlagACK|header.TCPFlagRST) != header.TCPFlagACK {
-		return false
-	}
-	local, remote := k.addrPorts()
-	var req tcp.Request
-	s := &h.synq
-	s.mu.Lock()
-	// Without cookies out there is nothing to guess.
-	if s.baked == 0 || now-s.baked > tcp.CookieLife {
-		s.mu.Unlock()
-		return false
-	}
-	recent := now-s.baked < cookieRace
-	pa, err := h.pathBack(q, k)
-	if err != nil { // there may be one when the peer sends this again
-		s.mu.Unlock()
-		h.drop(p, DropNoRoute)
-		return true
-	}
-	init := pa.tcpInit(0, pa.tsOffset(&h.secret))
-	verdict := s.cookies.Check(&req, l.config, &init, seg, local, remote, now)
-	s.mu.Unlock()
-	switch verdict {
-	case tcp.CookieValid:
-		h.count.cookiesValid.Add(1)
-		h.limitOffer(&req)
-	case tcp.CookieExpired:
-		h.count.cookiesExpired.Add(1)
-		return false
-	default:
-		h.count.cookiesInvalid.Add(1)
-		if !l.draining.Load() && !recent || len(seg.Payload) == 0 && seg.Flags&header.TCPFlagFIN == 0 {
-			return false
-		}
-		// It may have overtaken the segment that brings the cookie. A RST would
-		// end the connection; the peer sends this again.
-		h.drop(p, DropCookie)
-		return true
-	}
-	if req.Input(seg, now) != tcp.RequestAccept {
-		return false
-	}
-	if why, ok := l.takes(); !ok {
-		h.drop(p, why)
-		return true
-	}
-	l.establish(q, p, k, &pa, &req, nil, now)
-	return true
 }

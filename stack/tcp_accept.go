@@ -16,6 +16,7 @@ func (l *TCPListener) receiveSYN(q *queue, k *tuple, seg *tcp.Segment, old *flow
 	h.count.synsIn.Add(1)
 	if l.draining.Load() {
 		h.count.drops[DropClosed].Add(1)
+		q.leaveSYN(k, old)
 		return
 	}
 	if why, ok := l.takes(); !ok {
@@ -44,7 +45,7 @@ func (l *TCPListener) receiveSYN(q *queue, k *tuple, seg *tcp.Segment, old *flow
 		h.count.drops[DropListenOverflow].Add(1)
 		return
 	case !kept:
-		if !h.synq.bake(&req, local, remote, now) {
+		if !h.synq.bake(l, &req, local, remote, now) {
 			h.count.drops[DropListenOverflow].Add(1)
 			return
 		}
@@ -93,6 +94,8 @@ func (h *Host) pathBack(q *queue, k *tuple) (path, error) {
 // record on the SYN queue, nil if a cookie took its place.
 func (l *TCPListener) establish(q *queue, p *nic.Packet, k *tuple, pa *path, req *tcp.Request, r *halfOpen, now time.Duration) {
 	h := l.host
+	h.establishing.Add(1) // until it is on the accept queue: see OpenConnections
+	defer h.establishing.Add(-1)
 	local, remote := fromAddr(k.local), fromAddr(k.remote)
 	if k.scope != 0 {
 		local, remote = local.WithZone(q.iface.name), remote.WithZone(q.iface.name)

@@ -88,11 +88,8 @@ func (c *TCPConn) setWriteDeadline(by *holder, t time.Time) error {
 	if defect.On(defect.WriteDeadlineIgnored) {
 		return nil
 	}
-	by.deadline, by.expired = when, past
-	if past {
+	if by.expireAt(c.host, when, past) {
 		c.wq.wake()
-	} else if when != Never {
-		c.host.arm(&by.timer, when)
 	}
 	return nil
 }

@@ -39,16 +39,25 @@ func TestReadDeadlines(t *testing.T) {
 	time.AfterFunc(10*time.Millisecond, func() { s.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) })
 	require.Equal(t, os.ErrDeadlineExceeded, read(), "shortened while it waits")
 
-	require.NoError(t, s.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
+	first := time.Now().Add(20 * time.Millisecond)
+	require.NoError(t, s.SetReadDeadline(first))
 	var later sync.WaitGroup
+	inTime := false
 	later.Go(func() {
 		time.Sleep(5 * time.Millisecond)
 		s.SetReadDeadline(time.Now().Add(time.Hour))
+		inTime = time.Now().Before(first)
 		time.Sleep(60 * time.Millisecond)
 		c.Write([]byte("x"))
 	})
-	require.NoError(t, read(), "put off while it waits")
+	err = read()
 	later.Wait()
+	if inTime {
+		require.NoError(t, err, "put off while it waits")
+	} else if err != nil { // a busy machine: nothing was put off
+		require.Equal(t, os.ErrDeadlineExceeded, err)
+		require.NoError(t, read())
+	}
 	require.NoError(t, s.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
 	later.Go(func() {
 		s.SetReadDeadline(time.Time{})
@@ -183,8 +192,12 @@ func TestEverythingReturns(t *testing.T) {
 				}
 			}
 			expect("dial", func() error {
-				_, err := p.b.DialTCP(context.Background(), netip.AddrPort{}, addrPort("10.0.0.77:80"), TCPOptions{})
-				return err
+				for { // nobody has that address, as is found after three seconds
+					_, err := p.b.DialTCP(context.Background(), netip.AddrPort{}, addrPort("10.0.0.77:80"), TCPOptions{})
+					if err != syscall.EHOSTUNREACH {
+						return err
+					}
+				}
 			})
 			if name == "Close" {
 				ln, err := p.b.ListenTCP(addrPort("[::]:80"), ListenOptions{})

@@ -21,10 +21,7 @@ func TestDialThatEndedDoesNotSucceedAfterwards(t *testing.T) {
 	c, err := p.b.StartDialTCP(netip.AddrPort{}, addrPort("10.0.0.1:80"), TCPOptions{})
 	require.NoError(t, err)
 	defer c.Close()
-	for try := 0; c.ConnectStatus() != nil && try < 5000; try++ {
-		time.Sleep(time.Millisecond)
-	}
-	require.NoError(t, c.ConnectStatus())
+	require.Eventually(t, func() bool { return c.ConnectStatus() == nil }, patience, time.Millisecond)
 	c.lock()
 	c.dialEnded, c.sendErr = true, context.Canceled
 	c.unlock()

@@ -168,7 +168,7 @@ func TestFillWaitsForTheSendBuffer(t *testing.T) {
 		defer c.unlock()
 		return c.wq.waits.waiting > 0
 	}
-	require.Eventually(t, waits, 10*time.Second, time.Millisecond)
+	require.Eventually(t, waits, patience, time.Millisecond)
 	i := c.Info()
 	require.LessOrEqual(t, i.InFlight+i.Unsent, 50_000)
 	require.NoError(t, c.Close())

@@ -102,11 +102,6 @@ func (c *TCPConn) takeInto(by *holder, f *forwarding) (int, error) {
 		return 0, err
 	}
 	n := f.take(r)
-	r.account(&c.host.memory)
-	update := r.updateDue(&c.host.memory)
-	r.mu.Unlock()
-	if update {
-		c.updateWindow()
-	}
+	c.afterRead()
 	return n, nil
 }

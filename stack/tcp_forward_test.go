@@ -16,7 +16,7 @@ import (
 // received waits for n bytes that nobody reads, and returns where they are.
 func received(t *testing.T, c *TCPConn, n int) (at []*byte) {
 	t.Helper()
-	require.Eventually(t, func() bool { return c.Info().Received == n }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return c.Info().Received == n }, patience, time.Millisecond)
 	c.rq.mu.Lock()
 	defer c.rq.mu.Unlock()
 	for p := c.rq.head; p != nil; p = p.Link() {

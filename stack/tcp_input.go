@@ -209,6 +209,10 @@ func (q *queue) receiveUnknown(p *nic.Packet, k *tuple, old *flow, now time.Dura
 		return
 	}
 	q.host.count.drops[DropNoPort].Add(1)
+	if seg.Flags&(header.TCPFlagSYN|header.TCPFlagACK|header.TCPFlagRST) == header.TCPFlagSYN && q.leaveSYN(k, old) {
+		p.Release()
+		return
+	}
 	if rst, ok := tcp.ResetFor(&seg); ok && now >= time.Duration(q.host.resetsFrom.Load()) {
 		if q.host.limiter.allowReset(now) {
 			q.host.count.resetsSent.Add(1)
@@ -218,6 +222,26 @@ func (q *queue) receiveUnknown(p *nic.Packet, k *tuple, old *flow, now time.Dura
 		}
 	}
 	p.Release()
+}
+
+// leaveSYN leaves a SYN that nobody here takes to who else has the interface's
+// addresses, if somebody has, and reports that: a RST would refuse a peer whom
+// another one's listener is there for. What is left of the tuple here goes, its
+// TIME-WAIT record old or packets that might come late, so that the SYN finds the
+// other one when it is sent again.
+func (q *queue) leaveSYN(k *tuple, old *flow) bool {
+	if !q.iface.shared() {
+		return false
+	}
+	h := q.host
+	key := *k // k stays on its stack
+	if old != nil {
+		h.flows.remove(&key, nil, old.timeWait) // which tells of its end
+		h.twList.replaced(old.timeWait)
+	} else if h.flows.ended != nil {
+		h.flows.ended(&key, true)
+	}
+	return true
 }
 
 // validPeer reports whether the remote address and port of k can be those of a

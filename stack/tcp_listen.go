@@ -57,15 +57,7 @@ func (t *listenTable) init() { t.snap.Store(&map[binding][]*TCPListener{}) }
 // one bound to the address before those of a wildcard.
 func (t *listenTable) lookup(k *tuple) *TCPListener {
 	m := *t.snap.Load()
-	for _, b := range [...]binding{
-		{addr: k.local, port: k.localPort},
-		{addr: any4, port: k.localPort},
-		{addr: any6, port: k.localPort},
-		{addr: any6, port: k.localPort, only: true},
-	} {
-		if b.addr == any4 && !k.local.is4() || b.only && k.local.is4() {
-			continue
-		}
+	for _, b := range k.bindings() {
 		if ls := m[b]; len(ls) == 1 {
 			return ls[0]
 		} else if len(ls) > 1 { // SO_REUSEPORT: the same flow, the same listener
@@ -251,11 +243,8 @@ func (l *TCPListener) setDeadline(by *holder, t time.Time) error {
 	if defect.On(defect.AcceptDeadlineOff) {
 		return nil
 	}
-	by.deadline, by.expired = when, past
-	if past {
+	if by.expireAt(l.host, when, past) {
 		l.waits.wakeAll()
-	} else if when != Never {
-		l.host.arm(&by.timer, when)
 	}
 	return nil
 }

@@ -28,11 +28,8 @@ func (u *UDPConn) setReadDeadline(by *udpHolder, t time.Time) error {
 	if defect.On(defect.DatagramDeadlineOff) {
 		return nil
 	}
-	by.deadline, by.expired = when, past
-	if past {
+	if by.expireAt(u.host, when, past) {
 		u.waits.wakeAll()
-	} else if when != Never {
-		u.host.arm(&by.timer, when)
 	}
 	return nil
 }

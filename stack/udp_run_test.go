@@ -93,7 +93,7 @@ func TestEachDatagramOfARunWakesAReader(t *testing.T) {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		return u.waits.waiting == readers
-	}, 10*time.Second, time.Millisecond)
+	}, patience, time.Millisecond)
 	for i := range readers {
 		l.inject(l.udp(netip.AddrPortFrom(ip4Peer, 1000), netip.AddrPortFrom(ip4Host, 53), numbered(i)))
 	}
@@ -102,7 +102,7 @@ func TestEachDatagramOfARunWakesAReader(t *testing.T) {
 		select {
 		case err := <-got:
 			require.NoError(t, err)
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("a reader sleeps although there was a datagram for it")
 		}
 	}

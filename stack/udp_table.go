@@ -41,15 +41,7 @@ func (t *udpTable) lookup(k *tuple) *UDPConn {
 			}
 		}
 	}
-	for _, b := range [...]binding{
-		{addr: k.local, port: k.localPort},
-		{addr: any4, port: k.localPort},
-		{addr: any6, port: k.localPort},
-		{addr: any6, port: k.localPort, only: true},
-	} {
-		if b.addr == any4 && !k.local.is4() || b.only && k.local.is4() {
-			continue
-		}
+	for _, b := range k.bindings() {
 		switch us := s.bound[b]; {
 		case len(us) == 0:
 		case us[0].opts.ReusePort:
@@ -68,15 +60,7 @@ func (t *udpTable) each(k *tuple, f func(*UDPConn)) {
 	if u := s.connected[*k]; u != nil {
 		f(u)
 	}
-	for _, b := range [...]binding{
-		{addr: k.local, port: k.localPort},
-		{addr: any4, port: k.localPort},
-		{addr: any6, port: k.localPort},
-		{addr: any6, port: k.localPort, only: true},
-	} {
-		if b.addr == any4 && !k.local.is4() || b.only && k.local.is4() {
-			continue
-		}
+	for _, b := range k.bindings() {
 		for _, u := range s.bound[b] {
 			f(u)
 		}

@@ -248,7 +248,7 @@ func TestEveryQueueReceivesAndSends(t *testing.T) {
 		_, err := write(raw, l.udp(ourIP.As4(), port, []byte("x")))
 		require.NoError(t, err)
 	}
-	require.Eventually(t, func() bool { return h.dev.Filter().Counters().NoSocket > 0 }, patience, patience/1000)
+	require.Eventually(t, func() bool { return h.dev.Filter().Counters().NoSocket > 0 }, patience, tick)
 }
 
 func TestQueuesShareTheFewThatSend(t *testing.T) {
@@ -341,7 +341,7 @@ func TestForeignPacketsAreCopied(t *testing.T) {
 			seen++
 		}
 	}
-	require.Eventually(t, func() bool { return h.dev.InUse() == 0 }, patience, patience/1000)
+	require.Eventually(t, func() bool { return h.dev.InUse() == 0 }, patience, tick)
 }
 
 func TestWhatCannotBeSentIsCounted(t *testing.T) {
@@ -383,5 +383,5 @@ func TestOneKickSendsEverything(t *testing.T) {
 	require.Greater(t, calls, uint64(30))
 	q.Kick()
 	require.Equal(t, calls, q.calls.Load(), "there is nothing to send")
-	require.Eventually(t, func() bool { return h.dev.InUse() == 0 }, patience, patience/1000)
+	require.Eventually(t, func() bool { return h.dev.InUse() == 0 }, patience, tick)
 }

@@ -20,7 +20,10 @@ import (
 
 // patience bounds what a test waits for; it says nothing of how long anything
 // takes.
-const patience = 10 * time.Second
+const patience = time.Minute
+
+// tick is how often a test looks meanwhile.
+const tick = 10 * time.Millisecond
 
 var (
 	ourIP  = netip.MustParseAddr("10.79.0.1")
@@ -72,7 +75,21 @@ func newLab(t testing.TB, queues int, sending ...int) *lab {
 	}
 	l.ourMAC, _ = l.mac(l.nearNS, ours)
 	l.peer, l.peerIndex = l.mac(l.farNS, theirs)
+	l.settle()
 	return l
+}
+
+// settle waits until the kernel sends at both ends: it starts some time after the
+// carrier is there, from a worker of its own (linkwatch), and loses what is sent
+// before.
+func (l *lab) settle() {
+	l.t.Helper()
+	for ns, dev := range map[string]string{l.near: ours, l.far: theirs} {
+		sends := func() bool { return strings.Contains(l.ip("-n", ns, "link", "show", dev), "qdisc noqueue state UP") }
+		for end := time.Now().Add(patience); !sends(); time.Sleep(time.Millisecond) {
+			require.True(l.t, time.Now().Before(end), "%s does not come up", dev)
+		}
+	}
 }
 
 // ip runs the ip command.

@@ -57,6 +57,7 @@ func TestLinkIsFollowed(t *testing.T) {
 	awaitLink(t, changes, func(n nic.Link) bool { return n.MTU == 9000 })
 
 	// It still works.
+	l.settle()
 	h.exclusive()
 	_, err := write(l.raw(), l.udp(ourIP.As4(), 7, []byte("x")))
 	require.NoError(t, err)
@@ -90,6 +91,7 @@ func TestInterfaceThatIsDownCanBeOpened(t *testing.T) {
 	require.False(t, h.dev.Link().Up)
 	l.ip("-n", l.near, "link", "set", ours, "up")
 	awaitLink(t, changes, func(n nic.Link) bool { return n.Up })
+	l.settle()
 	h.exclusive()
 	_, err := write(l.raw(), l.udp(ourIP.As4(), 7, []byte("x")))
 	require.NoError(t, err)

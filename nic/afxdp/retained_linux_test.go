@@ -39,7 +39,7 @@ func TestSharedPartsComeBackOnce(t *testing.T) {
 		require.Equal(t, 2, q.Send(pkts))
 		q.Kick()
 	}
-	require.Eventually(t, func() bool { return h.dev.InUse() == 0 }, patience, patience/1000)
+	require.Eventually(t, func() bool { return h.dev.InUse() == 0 }, patience, tick)
 	var all []*nic.Packet
 	seen := map[*nic.Packet]bool{}
 	for p := q.Alloc(60); p != nil; p = q.Alloc(60) {

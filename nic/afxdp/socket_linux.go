@@ -105,8 +105,8 @@ func (s *socket) register(u *umem, metadata bool) error {
 	case 0:
 		return nil
 	case unix.ENOBUFS:
-		return fmt.Errorf("%d MiB of buffers are more than may be locked in memory: raise the limit (ulimit -l, LimitMEMLOCK=infinity), give the program CAP_IPC_LOCK, or have fewer buffers (frames=): %w: %w",
-			(len(u.packets)*u.frame)>>20, ErrUnavailable, errno)
+		return fmt.Errorf("%d KiB of buffers are more than may be locked in memory: raise the limit (ulimit -l, LimitMEMLOCK=infinity), give the program CAP_IPC_LOCK, or have fewer buffers (frames=): %w: %w",
+			(len(u.packets)*u.frame)>>10, ErrUnavailable, errno)
 	}
 	return fmt.Errorf("registering the buffers (XDP_UMEM_REG): %w", errno)
 }

@@ -59,7 +59,9 @@ func (l *lab) kernelSocket(family int) int {
 	return fd
 }
 
-// ping sends an echo request from the far end, and waits for the reply.
+// ping sends an echo request from the far end, and waits for the reply. It asks
+// again each second, as ping(8) does: while a processor is busy elsewhere the kernel
+// may give the search for the Ethernet address up.
 func (l *lab) ping(to netip.Addr) {
 	l.t.Helper()
 	family, protocol, request, reply := unix.AF_INET6, unix.IPPROTO_ICMPV6, byte(128), byte(129)
@@ -73,7 +75,7 @@ func (l *lab) ping(to netip.Addr) {
 			return err
 		}
 		defer unix.Close(fd)
-		tv := unix.NsecToTimeval(int64(patience))
+		tv := unix.NsecToTimeval(int64(time.Second))
 		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
 			return err
 		}
@@ -86,8 +88,14 @@ func (l *lab) ping(to netip.Addr) {
 			return err
 		}
 		buf := make([]byte, 1500)
-		for {
+		for end := time.Now().Add(patience); ; {
 			n, err := read(fd, buf)
+			if err == unix.EAGAIN && time.Now().Before(end) {
+				if err := unix.Sendto(fd, message, 0, address); err != nil {
+					return err
+				}
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("no reply from %v: %w", to, err)
 			}

@@ -289,12 +289,20 @@ func TestLaterFragmentsFollowTheirFirst(t *testing.T) {
 	require.EqualValues(t, 4, n.Fragment)
 	require.EqualValues(t, 6, n.FragmentEarly)
 
-	// Many more datagrams than the map has room for: the latest are known.
+	// Many more datagrams than the map has room for: the latest is known, and of the
+	// others no more than there is room for. (Which, depends on the processors that
+	// they came by: each has a list of its own of the entries that it has made.)
 	for id := range uint16(1000) {
 		require.EqualValues(t, xdpToSocket, s.run(four(id, firstFragment, 443)))
 	}
 	require.EqualValues(t, xdpToSocket, s.run(four(999, 3, 0)))
-	require.EqualValues(t, xdpPass, s.run(four(0, 3, 0)), "long ago")
+	known := 0
+	for id := range uint16(1000) {
+		if s.run(four(id, 3, 0)) == xdpToSocket {
+			known++
+		}
+	}
+	require.LessOrEqual(t, known, 64, "MaxFragments")
 	require.Zero(t, s.filter.Counters().MapFull)
 }
 

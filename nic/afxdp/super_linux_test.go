@@ -86,7 +86,7 @@ func TestSuperSegmentsAreSentInTheirPlace(t *testing.T) {
 		h.pass(fd, 10, 3000, 20, 1460, 60_000, 30, 5000)
 		h.pass(fd, 40)
 	}
-	require.Eventually(t, func() bool { return h.dev.InUse() == 0 }, patience, patience/1000)
+	require.Eventually(t, func() bool { return h.dev.InUse() == 0 }, patience, tick)
 	require.Zero(t, h.dev.queues[0].Stats().TxDropped)
 }
 
@@ -100,16 +100,17 @@ func TestSuperSegmentsGoOnAfterTheLinkWasDown(t *testing.T) {
 	l.segment(early, 2900)
 	require.Equal(t, 1, q.Send([]*nic.Packet{early})) // not kicked
 	l.ip("-n", l.near, "link", "set", ours, "down")
-	require.Eventually(t, func() bool { return !h.dev.Link().Up }, patience, patience/1000)
+	require.Eventually(t, func() bool { return !h.dev.Link().Up }, patience, tick)
 	q.Kick()
 	late := q.Alloc(3000)
 	l.segment(late, 2900)
 	require.Equal(t, 1, q.Send([]*nic.Packet{late}))
 	require.EqualValues(t, 2, q.Stats().TxDropped)
 	l.ip("-n", l.near, "link", "set", ours, "up")
-	require.Eventually(t, func() bool { return h.dev.Link().Up }, patience, patience/1000)
+	require.Eventually(t, func() bool { return h.dev.Link().Up }, patience, tick)
+	l.settle()
 	h.pass(fd, 3000, 50)
-	require.Eventually(t, func() bool { return h.dev.InUse() == 0 }, patience, patience/1000)
+	require.Eventually(t, func() bool { return h.dev.InUse() == 0 }, patience, tick)
 }
 
 func TestSuperSegmentsThatCannotBeSentAreDropped(t *testing.T) {

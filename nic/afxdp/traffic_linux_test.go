@@ -66,7 +66,7 @@ func TestCloseDuringTraffic(t *testing.T) {
 		require.Eventually(t, func() bool {
 			n := nic.DeviceStats(h.dev)
 			return n.RxPackets > 100 && n.TxPackets > 100
-		}, patience, patience/1000)
+		}, patience, tick)
 		require.NoError(t, h.dev.Close())
 		stop.Store(true)
 		all.Wait()

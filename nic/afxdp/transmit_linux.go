@@ -229,7 +229,7 @@ func (q *queue) reap() {
 
 func (q *queue) reapLocked() {
 	t := &q.send
-	if t.closed {
+	if t.closed || q.comp.prod == nil { // or it could not be opened
 		return
 	}
 	prod := atomic.LoadUint32(q.comp.prod)

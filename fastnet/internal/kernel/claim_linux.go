@@ -151,18 +151,18 @@ func owner(name string) (pid, uid int) {
 	if err != nil {
 		return 0, 0
 	}
-	link := ""
+	links := make(map[string]bool) // connections to it have its name, too, and no number until they are accepted
 	for line := range strings.Lines(string(sockets)) {
-		if f := strings.Fields(line); len(f) == 8 && f[7] == name {
-			link = "socket:[" + f[6] + "]"
+		if f := strings.Fields(line); len(f) == 8 && f[7] == name && f[6] != "0" {
+			links["socket:["+f[6]+"]"] = true
 		}
 	}
-	if link == "" {
+	if len(links) == 0 {
 		return 0, 0
 	}
 	descriptors, _ := filepath.Glob("/proc/[0-9]*/fd/*")
 	for _, fd := range descriptors {
-		if to, err := os.Readlink(fd); err != nil || to != link {
+		if to, err := os.Readlink(fd); err != nil || !links[to] {
 			continue
 		}
 		var st unix.Stat_t

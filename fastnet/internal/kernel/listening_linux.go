@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -14,11 +15,52 @@ import (
 // that is attached as BPF_SK_REUSEPORT_SELECT_OR_MIGRATE, of Linux 5.14 on, and leaves
 // the choice to the kernel. The program is the group's, and stays when the socket is
 // gone. It wants CAP_BPF. An MPTCP socket cannot have one.
-func MigrateOnClose(fd int) error {
-	const pass = 1 // SK_PASS, without a socket selected: by hash, as without a program
+func MigrateOnClose(fd int) error { return choose(fd, nil) }
+
+// Prefer is MigrateOnClose, and from now on the kernel gives the group's new
+// connections to this socket while it is open, as the newest one. So the others have
+// none under way when they are closed: one whose handshake is completed, on another
+// processor, in the moment of close(2) is reset in spite of MigrateOnClose (Linux 6.18,
+// net/ipv4/inet_connection_sock.c, inet_csk_reqsk_queue_add). Where that cannot be it
+// is MigrateOnClose alone. A socket that is preferred already, as another process has it
+// too, stays so.
+func Prefer(fd int) error {
+	err := prefer(fd)
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return nil
+	case err != nil:
+		return MigrateOnClose(fd)
+	}
+	return nil
+}
+
+func prefer(fd int) error {
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "fastnet_newest", Type: ebpf.ReusePortSockArray, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	if err != nil {
+		return fmt.Errorf("a map for the newest socket of a port: %w", err)
+	}
+	defer m.Close() // the program has it; a socket that is closed leaves it
+	if err := m.Put(uint32(0), uint64(fd)); err != nil {
+		return fmt.Errorf("the newest socket of a port: %w", err)
+	}
+	return choose(fd, asm.Instructions{
+		asm.StoreImm(asm.RFP, -4, 0, asm.Word), // the key
+		asm.LoadMapPtr(asm.R2, m.FD()),
+		asm.Mov.Reg(asm.R3, asm.RFP),
+		asm.Add.Imm(asm.R3, -4),
+		asm.Mov.Imm(asm.R4, 0),
+		asm.FnSkSelectReuseport.Call(), // R1 is the context still
+	})
+}
+
+// choose attaches a program to the group of a socket. Where it selects none the kernel
+// does, by hash, as without a program.
+func choose(fd int, selects asm.Instructions) error {
+	const pass = 1 // SK_PASS
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "fastnet_migrate", Type: ebpf.SkReuseport, AttachType: ebpf.AttachSkReuseportSelectOrMigrate,
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, pass), asm.Return()},
+		Instructions: append(selects, asm.Mov.Imm(asm.R0, pass), asm.Return()),
 		License:      "BSD-3-Clause",
 	})
 	if err != nil {

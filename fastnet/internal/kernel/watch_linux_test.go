@@ -48,6 +48,7 @@ func TestAWatchSeesChanges(t *testing.T) {
 		drain()
 	}
 	require.NoError(t, w.Close())
+	drain() // of what was late
 	l.ip("link del br0")
 	require.Never(t, func() bool { return len(looks) > 0 }, 300*time.Millisecond, 50*time.Millisecond)
 }

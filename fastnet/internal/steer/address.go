@@ -28,11 +28,8 @@ func (s *Steering) Readdress(leaves func(netip.Addr) bool, arrives bool, change 
 		return change(pinned)
 	}
 	ports := s.openTCP()
-	if len(ports) > 0 {
-		s.stack.HoldResets(strangerTime)
-	}
 	for p := range ports {
-		s.fresh[p] = 2
+		s.watch(p)
 		s.except(p)
 	}
 	err := change(pinned)

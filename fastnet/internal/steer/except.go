@@ -40,12 +40,18 @@ func (s *Steering) hold(d time.Duration) {
 // calls is held.
 func (s *Steering) addPort(p afxdp.Port) error {
 	if p.Protocol == TCP {
-		s.stack.HoldResets(strangerTime)
-		s.fresh[p.Port] = 2 // the next may be at once
+		s.watch(p.Port)
 		s.except(p.Port)
 		defer s.except(p.Port)
 	}
 	return s.filter.AddPort(p)
+}
+
+// watch has connections of the kernel's on a port be looked for a few times more, and
+// keeps the stack from resetting what it does not know until then. calls is held.
+func (s *Steering) watch(port uint16) {
+	s.stack.HoldResets(strangerTime)
+	s.fresh[port] = 2 // the next may be at once
 }
 
 // except leaves the kernel's connections on a port to it, as many as can be had, and
@@ -90,7 +96,9 @@ func (s *Steering) unexcept(f afxdp.Flow) {
 }
 
 // settleExceptions ends those of connections that the kernel has no more. Where it
-// cannot be asked for the moment all stay.
+// cannot be asked for the moment all stay. The peer may connect again by the same port
+// just then, to the kernel still: so it is looked for such connections as when a port
+// is added.
 func (s *Steering) settleExceptions() {
 	s.calls.Lock()
 	defer s.calls.Unlock()
@@ -111,6 +119,7 @@ func (s *Steering) settleExceptions() {
 		return
 	}
 	alive, unknown := make(map[uint16]map[afxdp.Flow]bool), make(map[uint16]bool)
+	ended := make(map[uint16]bool)
 	for f := range s.excepted {
 		port := f.Local.Port()
 		if alive[port] == nil {
@@ -124,7 +133,14 @@ func (s *Steering) settleExceptions() {
 			}
 		}
 		if !alive[port][f] && !unknown[port] {
+			if !ended[port] {
+				ended[port] = true
+				s.watch(port)
+			}
 			s.unexcept(f)
 		}
+	}
+	for port := range ended {
+		s.except(port)
 	}
 }

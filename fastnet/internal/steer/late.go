@@ -35,11 +35,6 @@ func newLate() late { return late{waiting: make(map[afxdp.Flow]*lateFlow)} }
 
 func (l *late) any() bool { return len(l.waiting) > 0 }
 
-func (l *late) has(f afxdp.Flow) bool {
-	_, ok := l.waiting[f]
-	return ok
-}
-
 // cancel takes off the list a flow whose entry is wanted for more.
 func (l *late) cancel(f afxdp.Flow) { delete(l.waiting, f) }
 

@@ -60,10 +60,21 @@ type Config struct {
 	// which there are at most GOMAXPROCS-1, and which end with the last
 	// network. Tests in a synctest bubble bring their own.
 	Poller *stack.Poller
-	Clock  stack.Clock  // default stack.SystemClock()
-	Rand   func([]byte) // default the system's
-	Logger *slog.Logger // default slog.Default()
-	TCP    stack.TCPDefaults
+	Clock  stack.Clock       // default stack.SystemClock()
+	Rand   func([]byte)      // default the system's
+	Logger *slog.Logger      // default slog.Default()
+	TCP    stack.TCPDefaults // of connections that ask for nothing else
+}
+
+// devices is how many devices c names; LoopbackOnly is none.
+func (c *Config) devices() int {
+	n := 0
+	for _, named := range []bool{c.Device != nil, c.Tap != nil, c.XDP != nil, c.Packet != nil, c.Wire != ""} {
+		if named {
+			n++
+		}
+	}
+	return n
 }
 
 // Loopback says who serves loopback addresses (127.0.0.0/8 and ::1).

@@ -43,11 +43,11 @@ var settings = map[string]setting{
 
 // tapSettings are the keys of a TAP device.
 var tapSettings = map[string]setting{
-	"name":    {"an interface's name of 1 to 15 characters, as fast0", setTapName},
+	"name":    {"an interface's name of 1 to 15 characters, as fast0", func(c *Config, v string) error { return setInterface(&c.Tap.Name, v) }},
 	"host":    {"the kernel's address with its prefix length, as 10.77.0.1/24", setTapHost},
 	"queues":  {"a number from 1 to 256", func(c *Config, v string) error { return setInt(&c.Tap.Queues, v, 1, 256) }},
 	"netns":   {"the path of a network namespace, as /run/netns/NAME", func(c *Config, v string) error { return setText(&c.Tap.NetNS, v) }},
-	"offload": {"true or false", func(c *Config, v string) error { return setOffload(c, v) }},
+	"offload": {"true or false", func(c *Config, v string) error { return setOffload(&c.Tap.NoOffload, v) }},
 	"vhost":   {"true or false", func(c *Config, v string) error { return setBool(&c.Tap.VHost, v) }},
 }
 
@@ -180,18 +180,20 @@ func setTapHost(c *Config, v string) error {
 	return nil
 }
 
-func setTapName(c *Config, v string) error {
+// setInterface takes a name that an interface of Linux's may have.
+func setInterface(p *string, v string) error {
 	if v == "" || len(v) > 15 || strings.ContainsAny(v, "/ :") {
 		return fmt.Errorf("not an interface's name")
 	}
-	c.Tap.Name = v
+	*p = v
 	return nil
 }
 
-func setOffload(c *Config, v string) error {
+// setOffload sets a driver's NoOffload.
+func setOffload(no *bool, v string) error {
 	offload := false
 	err := setBool(&offload, v)
-	c.Tap.NoOffload = !offload
+	*no = !offload
 	return err
 }
 

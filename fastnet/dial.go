@@ -191,6 +191,29 @@ func (n *Network) dialAddrs(network string, laddr, raddr endpoint) (f family, lo
 	return f, unmap(local), unmap(remote), nil
 }
 
+// dialPlan is what the stack is given for a dial.
+type dialPlan struct {
+	family        family
+	local, remote netip.AddrPort
+	src           netip.Addr // the address to dial from on a shared interface
+	kernel        bool       // the dial is the kernel's
+}
+
+// planDial decides who dials, and checks the addresses of a dial that is the stack's:
+// those of the kernel's it checks itself.
+func (n *Network) planDial(network string, laddr, raddr endpoint) (p dialPlan, err error) {
+	var bad error
+	p.family, p.local, p.remote, bad = n.dialAddrs(network, laddr, raddr)
+	p.kernel, err = n.byKernel(network, p.remote.Addr())
+	if n.shared != nil && !p.kernel && err == nil && bad == nil {
+		p.src, p.kernel, err = n.dialsByKernel(network, p.local, p.remote)
+	}
+	if err == nil && !p.kernel {
+		err = bad
+	}
+	return p, err
+}
+
 // dialError tells the bind from the connect of which package net's dial
 // consists: the stack's is one call.
 func dialError(err error, local endpoint) error {
@@ -201,23 +224,13 @@ func dialError(err error, local endpoint) error {
 }
 
 func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr, raddr *TCPAddr) (*TCPConn, error) {
-	l, r := tcpEndpoint(laddr), tcpEndpoint(raddr)
-	f, local, remote, err := n.dialAddrs(network, l, r)
-	kernel, forbidden := n.byKernel(network, remote.Addr())
-	if forbidden != nil {
-		return nil, forbidden
-	}
-	src := local.Addr()
-	if n.shared != nil && !kernel && err == nil {
-		if src, kernel, forbidden = n.dialsByKernel(network, local, remote); forbidden != nil {
-			return nil, forbidden
-		}
-	}
-	if kernel {
-		return n.dialTCPByKernel(ctx, d, network, laddr, raddr)
-	}
+	l := tcpEndpoint(laddr)
+	p, err := n.planDial(network, l, tcpEndpoint(raddr))
 	if err != nil {
 		return nil, err
+	}
+	if p.kernel {
+		return n.dialTCPByKernel(ctx, d, network, laddr, raddr)
 	}
 	set, err := d.controlDial(ctx, network, opAddr(laddr), raddr)
 	if err != nil {
@@ -226,7 +239,7 @@ func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr,
 	o := stack.TCPOptions{KeepAlive: initialKeepAlive(d.KeepAlive, d.KeepAliveConfig)}
 	set.tcp(&o, d.KeepAlive < 0 && !d.KeepAliveConfig.Enable)
 	if n.shared != nil {
-		s, taken, err := n.shared.dialTCP(ctx, src, remote, o)
+		s, taken, err := n.shared.dialTCP(ctx, p.src, p.remote, o)
 		switch {
 		case !taken:
 			if err := n.notDialled(network, err); err != nil {
@@ -237,52 +250,42 @@ func (n *Network) dialTCP(ctx context.Context, d *Dialer, network string, laddr,
 			return nil, dialError(err, l)
 		}
 		set.inherit(s)
-		return newTCPConn(s, network, f, o.KeepAlive), nil
+		return newTCPConn(s, network, p.family, o.KeepAlive), nil
 	}
-	s, err := n.host.DialTCP(ctx, local, remote, o)
-	for try := 0; try < 2 && err == nil && local.Port() == 0 && selfConnected(s); try++ {
+	s, err := n.host.DialTCP(ctx, p.local, p.remote, o)
+	for try := 0; try < 2 && err == nil && p.local.Port() == 0 && selfConnected(s); try++ {
 		s.Close()
-		s, err = n.host.DialTCP(ctx, local, remote, o)
+		s, err = n.host.DialTCP(ctx, p.local, p.remote, o)
 	}
 	if err != nil {
 		return nil, dialError(err, l)
 	}
 	set.inherit(s)
-	return newTCPConn(s, network, f, o.KeepAlive), nil
+	return newTCPConn(s, network, p.family, o.KeepAlive), nil
 }
 
 func (n *Network) dialUDP(ctx context.Context, d *Dialer, network string, laddr, raddr *UDPAddr) (*UDPConn, error) {
-	l, r := udpEndpoint(laddr), udpEndpoint(raddr)
-	f, local, remote, err := n.dialAddrs(network, l, r)
-	kernel, forbidden := n.byKernel(network, remote.Addr())
-	if forbidden != nil {
-		return nil, forbidden
-	}
-	src := local.Addr()
-	if n.shared != nil && !kernel && err == nil {
-		if src, kernel, forbidden = n.dialsByKernel(network, local, remote); forbidden != nil {
-			return nil, forbidden
-		}
-	}
-	if kernel {
-		return n.dialUDPByKernel(ctx, d, network, laddr, raddr)
-	}
+	l := udpEndpoint(laddr)
+	p, err := n.planDial(network, l, udpEndpoint(raddr))
 	if err != nil {
 		return nil, err
+	}
+	if p.kernel {
+		return n.dialUDPByKernel(ctx, d, network, laddr, raddr)
 	}
 	set, err := d.controlDial(ctx, network, opAddr(laddr), raddr)
 	if err != nil {
 		return nil, err
 	}
 	var o stack.UDPOptions
-	if err := set.udp(n, f, &o); err != nil {
+	if err := set.udp(n, p.family, &o); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, netError("connect", err)
 	}
 	if n.shared != nil {
-		s, u, taken, err := n.shared.dialUDP(src, remote, o)
+		s, u, taken, err := n.shared.dialUDP(p.src, p.remote, o)
 		switch {
 		case !taken:
 			if err := n.notDialled(network, err); err != nil {
@@ -292,15 +295,15 @@ func (n *Network) dialUDP(ctx context.Context, d *Dialer, network string, laddr,
 		case err != nil:
 			return nil, dialError(err, l)
 		}
-		c := n.newUDPConn(s, network, f, set.v6(network == "udp6"), true, set)
+		c := n.newUDPConn(s, network, p.family, set.v6(network == "udp6"), true, set)
 		c.shared = u
 		return c, nil
 	}
-	s, err := n.host.DialUDP(local, remote, o)
+	s, err := n.host.DialUDP(p.local, p.remote, o)
 	if err != nil {
 		return nil, dialError(err, l)
 	}
-	return n.newUDPConn(s, network, f, set.v6(network == "udp6"), true, set), nil
+	return n.newUDPConn(s, network, p.family, set.v6(network == "udp6"), true, set), nil
 }
 
 func (n *Network) dialTCPByKernel(ctx context.Context, d *Dialer, network string, laddr, raddr *TCPAddr) (*TCPConn, error) {

@@ -66,7 +66,45 @@ func (c *TCPConn) read(b []byte) (int, error) {
 	return c.stack.Read(b)
 }
 
+// afterFiles waits until what was written to Files of the connection has been sent on
+// by it: whoever writes to a socket of the kernel's, it is in the order of the calls.
+func (c *TCPConn) afterFiles() error {
+	s := c.files.Load()
+	for s != nil && !s.passedOn() {
+		var err error // closed, or the deadline has passed
+		if c.handle != nil {
+			_, err = c.handle.Write(nil)
+		} else {
+			_, err = c.stack.Write(nil)
+		}
+		if err != nil {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return nil
+}
+
+// closeWrite ends what the peer is sent after what was written to Files, and does not
+// wait for that.
+func (c *TCPConn) closeWrite() error {
+	s := c.files.Load()
+	if s == nil || s.passedOn() {
+		return c.stack.CloseWrite()
+	}
+	go func() {
+		for !s.passedOn() { // it is, too, when the connection has come to its end
+			time.Sleep(time.Millisecond)
+		}
+		c.stack.CloseWrite()
+	}()
+	return nil
+}
+
 func (c *TCPConn) write(b []byte) (int, error) {
+	if err := c.afterFiles(); err != nil {
+		return 0, err
+	}
 	if c.handle != nil {
 		return c.handle.Write(b)
 	}
@@ -74,6 +112,9 @@ func (c *TCPConn) write(b []byte) (int, error) {
 }
 
 func (c *TCPConn) writeBuffers(bufs [][]byte) (int64, error) {
+	if err := c.afterFiles(); err != nil {
+		return 0, err
+	}
 	if c.handle != nil {
 		return c.handle.WriteBuffers(bufs)
 	}
@@ -81,6 +122,9 @@ func (c *TCPConn) writeBuffers(bufs [][]byte) (int64, error) {
 }
 
 func (c *TCPConn) fill(r io.Reader, large bool) (n int64, readErr, writeErr error) {
+	if err := c.afterFiles(); err != nil {
+		return 0, nil, err
+	}
 	if c.handle != nil {
 		return c.handle.Fill(r, large)
 	}

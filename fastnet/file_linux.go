@@ -76,8 +76,11 @@ type socketFile struct {
 	end   *os.File // the other end
 	share *sharing
 	hold  *stack.TCPHandle // of a connection, whose bytes pass through the pair
-	lend  *lending
-	reset bool // the File was closed with something to read in it
+	// passing is held from when bytes are read from the pair until they are written to
+	// the connection.
+	passing sync.Mutex
+	lend    *lending
+	reset   bool // the File was closed with something to read in it
 	// again makes another holder of the socket, and release gives up the File's.
 	again   func(file *os.File) (interface{ Close() error }, error)
 	release func()
@@ -142,13 +145,9 @@ func (f *socketFile) serve() {
 	buf := copyBuffers.Get().(*[copyBufferSize]byte)
 	defer copyBuffers.Put(buf)
 	for told := false; ; {
-		n, err := f.end.Read(buf[:])
+		n, err := f.pass(buf[:])
 		switch {
-		case n > 0 && f.hold != nil:
-			if _, err := f.hold.Write(buf[:n]); err != nil {
-				f.shut(unix.SHUT_RD) // who writes gets EPIPE
-			}
-		case n > 0 && !told:
+		case n > 0 && f.hold == nil && !told:
 			told = true
 			slog.Warn("fastnet: what was written to the File of a socket is lost: only that of a TCP connection carries data", slog.String("file", f.name))
 		case err == io.EOF && !f.hungUp():
@@ -158,11 +157,49 @@ func (f *socketFile) serve() {
 			f.awaitHangUp()
 			f.reset = errors.Is(errOfPair(f.raw()), syscall.ECONNRESET)
 			return
-		case err != nil:
-			f.reset = errors.Is(err, syscall.ECONNRESET)
+		case err != nil: // the error that waits, too: it may have come after the end was read
+			f.reset = errors.Is(err, syscall.ECONNRESET) || errors.Is(errOfPair(f.raw()), syscall.ECONNRESET)
 			return
 		}
 	}
+}
+
+// pass reads something that was written to the File, waiting for it, and sends it.
+func (f *socketFile) pass(buf []byte) (n int, err error) {
+	failed := f.raw().Read(func(fd uintptr) bool {
+		f.passing.Lock()
+		defer f.passing.Unlock()
+		for n, err = unix.Read(int(fd), buf); err == unix.EINTR; {
+			n, err = unix.Read(int(fd), buf)
+		}
+		if n > 0 && f.hold != nil {
+			if _, err := f.hold.Write(buf[:n]); err != nil {
+				f.shut(unix.SHUT_RD) // who writes gets EPIPE
+			}
+		}
+		return err != unix.EAGAIN
+	})
+	switch {
+	case failed != nil:
+		return 0, failed
+	case n == 0 && err == nil:
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// passedOn reports whether nothing that was written to the File is still to be sent.
+func (f *socketFile) passedOn() bool {
+	if f.hold == nil {
+		return true
+	}
+	if !f.passing.TryLock() {
+		return false
+	}
+	defer f.passing.Unlock()
+	waits := 0
+	f.raw().Control(func(fd uintptr) { waits, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	return waits == 0
 }
 
 func (f *socketFile) raw() syscall.RawConn {

@@ -38,11 +38,11 @@ func (n *Network) fallback(what string) error {
 	if n.host == nil {
 		return nil
 	}
-	return n.fallBack(kind, reason)
+	return n.fallbackFor(kind, reason)
 }
 
-// fallBack is fallback of a kind of sockets for a reason.
-func (n *Network) fallBack(kind, reason string) error {
+// fallbackFor is fallback of a kind of sockets for a reason.
+func (n *Network) fallbackFor(kind, reason string) error {
 	if n.cfg.Require && !defect.On(defect.RequireIgnored) {
 		return fmt.Errorf("fastnet: %s sockets are served by the kernel only (%s), and require=true forbids that: do without, or set require=false", kind, reason)
 	}

@@ -45,7 +45,7 @@ func (n *Network) byKernel(network string, a netip.Addr) (bool, error) {
 	}
 	for _, r := range n.cfg.Kernel {
 		if r.covers(network, a) {
-			return true, n.fallBack(network[:3], "kernel="+r.String())
+			return true, n.fallbackFor(network[:3], "kernel="+r.String())
 		}
 	}
 	return false, nil

@@ -47,7 +47,7 @@ func (n *Network) ListenMulticastUDP(network string, ifi *Interface, gaddr *UDPA
 	if ifi != nil && n.host != nil {
 		index, ours = n.stackIndex(ifi.Index)
 	}
-	if n.shared != nil && ours {
+	if n.shared != nil {
 		ours = false // the kernel has the groups, and tells the routers
 	}
 	if n.host == nil || !udp || gaddr == nil || gaddr.IP == nil || !ours {

@@ -153,30 +153,28 @@ func (n *Network) openDevice() (nic.Device, error) {
 	var dev nic.Device
 	switch {
 	case cfg.LoopbackOnly:
-		if cfg.Device != nil || cfg.Tap != nil || cfg.XDP != nil || cfg.Packet != nil || cfg.Wire != "" || len(cfg.Addresses) > 0 || len(cfg.Routes) > 0 ||
+		if cfg.devices() > 0 || len(cfg.Addresses) > 0 || len(cfg.Routes) > 0 ||
 			cfg.Gateway.IsValid() || cfg.MTU != 0 || cfg.Pcap != "" || cfg.Faults != nil || cfg.Loopback == LoopbackKernel {
 			return nil, errors.New("fastnet: LoopbackOnly is a host without a device: leave what belongs to one out")
 		}
 		return nil, nil
-	case cfg.Packet != nil && cfg.Device == nil && cfg.Tap == nil && cfg.XDP == nil && cfg.Wire == "":
+	case cfg.devices() != 1:
+		return nil, errOneDevice
+	case cfg.Device != nil:
+		dev = cfg.Device
+	case cfg.Packet != nil:
 		d, err := n.openPacket()
 		if err != nil {
 			return nil, err
 		}
 		dev = d
-	case cfg.Packet != nil: // and another one
-		return nil, errOneDevice
-	case cfg.XDP != nil && cfg.Device == nil && cfg.Tap == nil && cfg.Wire == "":
+	case cfg.XDP != nil:
 		d, err := n.openXDP()
 		if err != nil {
 			return nil, err
 		}
 		dev = d // closed by what openXDP has left in atClose
-	case cfg.XDP != nil: // and another one
-		return nil, errOneDevice
-	case cfg.Device != nil && cfg.Tap == nil && cfg.Wire == "":
-		dev = cfg.Device
-	case cfg.Tap != nil && cfg.Device == nil && cfg.Wire == "":
+	case cfg.Tap != nil:
 		t := *cfg.Tap
 		if t.MTU == 0 {
 			t.MTU = cfg.MTU
@@ -188,12 +186,10 @@ func (n *Network) openDevice() (nic.Device, error) {
 		}
 		dev = d
 		n.atClose = append(n.atClose, dev.Close)
-	case cfg.Wire != "" && cfg.Device == nil && cfg.Tap == nil:
+	case cfg.Wire != "":
 		if dev = registered(cfg.Wire); dev == nil {
 			return nil, fmt.Errorf("fastnet: wire:%s: no such device: call RegisterDevice(%q, dev) before", cfg.Wire, cfg.Wire)
 		}
-	default:
-		return nil, errOneDevice
 	}
 	if cfg.Faults != nil {
 		d, err := fault.Wrap(keepOpen{dev}, *cfg.Faults, cfg.Clock)

@@ -3,7 +3,6 @@ package fastnet
 import (
 	"fmt"
 	"net"
-	"strings"
 
 	"github.com/fastnet-go/fastnet/nic"
 	"github.com/fastnet-go/fastnet/nic/afpacket"
@@ -12,20 +11,12 @@ import (
 // packetSettings are the keys of an interface of the kernel's through packet
 // sockets.
 var packetSettings = map[string]setting{
-	"name":    {"the name of an Ethernet interface, as eth0", setPacketName},
+	"name":    {"the name of an Ethernet interface, as eth0", func(c *Config, v string) error { return setInterface(&c.Packet.Interface, v) }},
 	"mac":     {"auto for a random MAC address beside the interface's, or one as 02:00:00:00:00:01", setPacketMAC},
 	"queues":  {"a number from 1 to 256", func(c *Config, v string) error { return setInt(&c.Packet.Queues, v, 1, 256) }},
 	"netns":   {"the path of a network namespace, as /run/netns/NAME", func(c *Config, v string) error { return setText(&c.Packet.NetNS, v) }},
-	"offload": {"true or false", setPacketOffload},
+	"offload": {"true or false", func(c *Config, v string) error { return setOffload(&c.Packet.NoOffload, v) }},
 	"bypass":  {"true or false", func(c *Config, v string) error { return setBool(&c.Packet.QdiscBypass, v) }},
-}
-
-func setPacketName(c *Config, v string) error {
-	if v == "" || len(v) > 15 || strings.ContainsAny(v, "/ :") {
-		return fmt.Errorf("not an interface's name")
-	}
-	c.Packet.Interface = v
-	return nil
 }
 
 func setPacketMAC(c *Config, v string) error {
@@ -39,13 +30,6 @@ func setPacketMAC(c *Config, v string) error {
 	}
 	c.Packet.MAC = nic.MAC(mac)
 	return nil
-}
-
-func setPacketOffload(c *Config, v string) error {
-	offload := false
-	err := setBool(&offload, v)
-	c.Packet.NoOffload = !offload
-	return err
 }
 
 // openPacket opens the interface of cfg.Packet for the network's addresses.

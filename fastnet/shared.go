@@ -175,7 +175,7 @@ func (n *Network) listensByKernel(network string, local netip.AddrPort, bad erro
 		return kernel, err
 	}
 	if why := n.shared.declines(network, local); why != "" {
-		return true, n.fallBack(network[:3], why)
+		return true, n.fallbackFor(network[:3], why)
 	}
 	return false, nil
 }
@@ -193,7 +193,7 @@ func (n *Network) dialsByKernel(network string, local, remote netip.AddrPort) (s
 		return src, true, nil // where the kernel's routes lead
 	}
 	if local.Port() != 0 {
-		return src, true, n.fallBack(network[:3], "a dial on a shared interface has its port from those that are bound in advance")
+		return src, true, n.fallbackFor(network[:3], "a dial on a shared interface has its port from those that are bound in advance")
 	}
 	return src, false, nil
 }
@@ -201,20 +201,22 @@ func (n *Network) dialsByKernel(network string, local, remote netip.AddrPort) (s
 // notDialled counts a dial that the kernel does since the stack could not: for want
 // of a port, or for what the filter says.
 func (n *Network) notDialled(network string, why error) error {
-	if n.cfg.XDP.DialPorts < 0 {
-		return n.fallBack(network[:3], "dialports=0")
-	}
+	reason := ""
 	switch {
+	case n.cfg.XDP.DialPorts < 0:
+		reason = "dialports=0"
 	case why == nil:
-		return n.fallBack(network[:3], "all dial ports are in use for this peer: set dialports higher")
+		reason = "all dial ports are in use for this peer: set dialports higher"
 	case errors.Is(why, steer.ErrNoFilter):
-		return n.fallBack(network[:3], "another process has the interface still")
+		reason = "another process has the interface still"
 	case errors.Is(why, nic.ErrClosed):
-		return n.fallBack(network[:3], "the interface is lost: start the program again to have it back")
+		reason = "the interface is lost: start the program again to have it back"
 	case errors.Is(why, syscall.E2BIG):
-		return n.fallBack(network[:3], "the filter has no room for another connection: set maxflows higher, or have fewer")
+		reason = "the filter has no room for another connection: set maxflows higher, or have fewer"
+	default:
+		reason = "the filter does not take the connection: " + syscallError(why)
 	}
-	return n.fallBack(network[:3], "the filter does not take the connection: "+syscallError(why))
+	return n.fallbackFor(network[:3], reason)
 }
 
 // syscallError is what the kernel said, without the connection's ends: reasons are few.

@@ -67,7 +67,7 @@ func (o *openUDP) close() {
 	}
 }
 
-// listen binds a socket in the kernel, then one in the stack, and then has the
+// listenUDP binds a socket in the kernel, then one in the stack, and then has the
 // filter take the port.
 func (sh *shared) listenUDP(n *Network, k *net.UDPConn, local netip.AddrPort, o stack.UDPOptions) (*stack.UDPConn, *sharedUDP, error) {
 	if local.Port() == 0 {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"weak"
@@ -29,6 +30,7 @@ type TCPConn struct {
 
 	shadow shadow // for SyscallConn
 	held[*stack.TCPHandle]
+	files atomic.Pointer[sharing] // not nil: there may be Files
 }
 
 var (
@@ -137,7 +139,7 @@ func (c *TCPConn) CloseWrite() error {
 	if c.stack == nil {
 		return c.kernel.CloseWrite()
 	}
-	return c.opError("close", "shutdown", c.isOpen(c.stack.CloseWrite))
+	return c.opError("close", "shutdown", c.isOpen(c.closeWrite))
 }
 
 // LocalAddr returns the local address, a *TCPAddr, always the same one: do not
@@ -261,7 +263,8 @@ func (c *TCPConn) MultipathTCP() (bool, error) {
 // closing either does not affect the other. That of a connection of the stack's stands
 // for it, on Linux: the connection stays open until the File, too, and all copies of it
 // are closed, and FileConn makes another connection of any of these, in this process.
-// What is written to the File is sent. Reading it waits until the connections of this
+// What is written to the File is sent, in order with what connections write before and
+// after. Reading it waits until the connections of this
 // process are closed (c, and what FileConn has returned), for these would lose what the
 // File reads: so a child to which a connection is handed on serves it once the program
 // has closed its own. For all other system calls the File is a unix socket: it has no

@@ -78,7 +78,7 @@ const defaultDialPorts = 512
 
 // xdpSettings are the keys of an interface taken by AF_XDP.
 var xdpSettings = map[string]setting{
-	"name":      {"an interface's name of 1 to 15 characters, as eth0", setXDPName},
+	"name":      {"an interface's name of 1 to 15 characters, as eth0", func(c *Config, v string) error { return setInterface(&c.XDP.Interface, v) }},
 	"ports":     {"ports, as 443, udp:53 or 8000-8010", setPorts},
 	"dialports": {"a number from 0 to 8192", setDialPorts},
 	"handover":  {"true or false", func(c *Config, v string) error { return setBool(&c.XDP.Handover, v) }},
@@ -87,19 +87,11 @@ var xdpSettings = map[string]setting{
 	"queues":    {"a number from 1 to 256", func(c *Config, v string) error { return setInt(&c.XDP.Queues, v, 1, 256) }},
 	"ring":      {"a power of two from 64 to 32768", func(c *Config, v string) error { return setInt(&c.XDP.Ring, v, 64, 32768) }},
 	"frames":    {"a number of buffers from 64 to 1048576", func(c *Config, v string) error { return setInt(&c.XDP.Frames, v, 64, 1<<20) }},
-	"offload":   {"true or false", setXDPOffload},
+	"offload":   {"true or false", func(c *Config, v string) error { return setOffload(&c.XDP.NoOffload, v) }},
 	"maxflows":  {"a number of connections from 64 to 16777216", func(c *Config, v string) error { return setInt(&c.XDP.MaxFlows, v, 64, 1<<24) }},
 	"partial":   {"true or false", func(c *Config, v string) error { return setBool(&c.XDP.PartialChecksums, v) }},
 	"hugepages": {"true or false", func(c *Config, v string) error { return setBool(&c.XDP.HugePages, v) }},
 	"busypoll":  {"a number of microseconds from 0 to 10000", func(c *Config, v string) error { return setInt(&c.XDP.BusyPoll, v, 0, 10000) }},
-}
-
-func setXDPName(c *Config, v string) error {
-	if v == "" || len(v) > 15 || strings.ContainsAny(v, "/ :") {
-		return errors.New("not an interface's name")
-	}
-	c.XDP.Interface = v
-	return nil
 }
 
 func setPorts(c *Config, v string) error {
@@ -163,13 +155,6 @@ func setCopy(c *Config, v string) error {
 		return errors.New("none of the three")
 	}
 	return nil
-}
-
-func setXDPOffload(c *Config, v string) error {
-	offload := false
-	err := setBool(&offload, v)
-	c.XDP.NoOffload = !offload
-	return err
 }
 
 // checkXDP says what is wrong with a Config for XDP.

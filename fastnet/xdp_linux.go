@@ -78,8 +78,8 @@ func (n *Network) unavailable(err error) bool {
 	return n.cfg.XDP != nil && (taken || obstacle || errors.Is(err, afxdp.ErrUnavailable) || errors.Is(err, afxdp.ErrBusy))
 }
 
-// openXDP takes the interface, once it is sure that nobody else has it and that it
-// can be taken.
+// openXDP follows the interface and takes it. The device is nil if another process has
+// the interface still and this one is to take it over.
 func (n *Network) openXDP() (nic.Device, error) {
 	cfg := n.cfg.XDP
 	if err := n.cfg.checkXDP(); err != nil {

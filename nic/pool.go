@@ -71,7 +71,7 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 	def(&cfg.Slab, min(64, cfg.Max))
 	def(&cfg.LowWater, cfg.Max/4)
 	if cfg.Headroom >= cfg.BufferSize || cfg.Headroom < 0 || cfg.Max < 0 || cfg.Slab < 0 {
-		return nil, fmt.Errorf("nic: pool of %d buffers of %d bytes with %d headroom, %d at a time, makes no sense",
+		return nil, fmt.Errorf("nic: pool of %d buffers of %d bytes with %d headroom, %d at a time: want a headroom smaller than a buffer, and nothing below 0",
 			cfg.Max, cfg.BufferSize, cfg.Headroom, cfg.Slab)
 	}
 	if cfg.Returned != nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/fastnet-go/fastnet/fastnet"
 )
 
-const (
+// Tests have more time.
+var (
 	dialTime  = 5 * time.Second // for the server to answer
 	drainTime = time.Second     // for connections to end after the server's shutdown
 )

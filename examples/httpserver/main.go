@@ -25,8 +25,8 @@ import (
 	net "github.com/fastnet-go/fastnet/fastnet"
 )
 
-// shutdownTime is how long requests may take to end after Ctrl-C.
-const shutdownTime = 3 * time.Second
+// shutdownTime is how long requests may take to end after Ctrl-C. Tests have more.
+var shutdownTime = 3 * time.Second
 
 func main() {
 	o, code := parseOptions(os.Args[1:], os.Stdout, os.Stderr)

@@ -104,7 +104,7 @@ func (cfg Config) check() (Config, error) {
 	case cfg.Buffer < 1<<16 || cfg.Buffer > 1<<30:
 		return cfg, fmt.Errorf("afpacket: buffers of %d bytes: want %d to %d", cfg.Buffer, 1<<16, 1<<30)
 	case cfg.MAC[0]&1 != 0:
-		return cfg, fmt.Errorf("afpacket: the address %x is a multicast one", cfg.MAC[:])
+		return cfg, fmt.Errorf("afpacket: the address %x is a multicast one: give one whose first byte is even", cfg.MAC[:])
 	}
 	for _, a := range cfg.Addrs {
 		if !a.IsValid() || a.Addr().Zone() != "" {

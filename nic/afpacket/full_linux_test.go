@@ -22,11 +22,11 @@ func slowCable(t *testing.T, how string) *host {
 	return h
 }
 
-// TestFullSocketMakesSendWait: behind a queueing discipline that is slow the
-// socket's buffer fills, then our ring; then Send falls short and the sender
-// sleeps until it is woken. Nothing is lost, and the order is kept.
+// TestFullSocketMakesSendWait: behind a queueing discipline that is slow, and slower
+// than any sender at first, the socket's buffer fills, then our ring; then Send falls
+// short and the sender sleeps until it is woken. Nothing is lost, and the order is kept.
 func TestFullSocketMakesSendWait(t *testing.T) {
-	h := slowCable(t, "rate 40mbit burst 4kb limit 4mb")
+	h := slowCable(t, "rate 400kbit burst 4kb limit 4mb")
 	h.open(Config{Buffer: 1 << 16})
 	fd := h.Socket(unix.SOCK_DGRAM, 7777)
 	require.NoError(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20))
@@ -37,7 +37,11 @@ func TestFullSocketMakesSendWait(t *testing.T) {
 	slept := 0
 	timeout := time.After(nictest.Patience)
 	for i := range n {
-		slept += h.SendPatiently(nictest.UDPPartial, h.UDP(5000, 7777, fmt.Sprintf("%-1000d", i)), timeout)
+		times := h.SendPatiently(nictest.UDPPartial, h.UDP(5000, 7777, fmt.Sprintf("%-1000d", i)), timeout)
+		if slept == 0 && times > 0 {
+			h.Ours.Shell(t, "tc qdisc change dev fnb root tbf rate 40mbit burst 4kb limit 4mb")
+		}
+		slept += times
 		q.Kick()
 	}
 	for i := range n {

@@ -22,7 +22,9 @@ type host struct {
 // cable makes a veth pair between two namespaces.
 func cable(t *testing.T) *host {
 	t.Helper()
-	return &host{t: t, Cable: netlab.NewCable(t, nictest.HostIP.String()+"/24", "fd77::1/64")}
+	c := netlab.NewCable(t, nictest.HostIP.String()+"/24")
+	c.Theirs.TrustNeighbors("fna")
+	return &host{t: t, Cable: c}
 }
 
 // openHost opens a device on one end of a cable, and checks afterwards that

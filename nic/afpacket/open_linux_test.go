@@ -20,7 +20,7 @@ import (
 func TestErrorsSayWhatToDo(t *testing.T) {
 	h := cable(t)
 	h.Ours.Shell(t, `ip address add 10.77.0.9/24 dev fnb; ip address add fd77::9/64 dev fnb nodad; ip link set lo up
-		for i in $(seq 500); do ip -6 route get fd77::9 | grep -q ^local && break; sleep 0.01; done`)
+		for i in $(seq 6000); do ip -6 route get fd77::9 | grep -q ^local && break; sleep 0.01; done`)
 	for _, c := range []struct {
 		want string
 		cfg  Config

@@ -87,7 +87,7 @@ func Create(name string, cfg Config) (*Writer, error) {
 // NewWriter returns a writer to out. If out is an io.Closer, Close closes it.
 func NewWriter(out io.Writer, cfg Config) (*Writer, error) {
 	if cfg.Buffer < 0 || cfg.SnapLen < 0 {
-		return nil, fmt.Errorf("pcap: a buffer of %d and frames of %d bytes make no sense", cfg.Buffer, cfg.SnapLen)
+		return nil, fmt.Errorf("pcap: a buffer of %d and frames of %d bytes: want neither below 0", cfg.Buffer, cfg.SnapLen)
 	}
 	if cfg.Buffer == 0 {
 		cfg.Buffer = 4 << 20

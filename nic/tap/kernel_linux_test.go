@@ -3,6 +3,7 @@ package tap
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,8 +73,12 @@ func openHost(t *testing.T, cfg Config) *host {
 	if cfg.HostAddrs == nil {
 		cfg.HostAddrs = []netip.Prefix{netip.PrefixFrom(nictest.HostIP, 24)}
 	}
+	if !slices.ContainsFunc(cfg.HostAddrs, func(a netip.Prefix) bool { return a.Addr().Is6() }) {
+		ns.NoIPv6() // so that nothing comes which nobody sent
+	}
 	dev, err := open(cfg)
 	require.NoError(t, err)
+	ns.TrustNeighbors(dev.Info().Name)
 	t.Cleanup(func() {
 		require.Zero(t, linkIndex(t, ns, dev.Info().Name), "the interface is left")
 	})

@@ -11,7 +11,8 @@
 // its own; ../internal/fdbased is the rest of the device and its queues, which it
 // shares with other drivers. kernelend_linux.go sets the kernel's end up;
 // ../internal/vnet is the header in front of each frame, and ../internal/link
-// follows the link. vhost_linux.go is the way by vhost-net.
+// follows the link. vhost_linux.go is the way by vhost-net, vhost_connect_linux.go how
+// the kernel is told of it.
 package tap
 
 import (
@@ -91,11 +92,11 @@ func (cfg Config) check() (Config, error) {
 	case cfg.Pool < 8:
 		return cfg, fmt.Errorf("tap: a pool of %d buffers: want at least 8", cfg.Pool)
 	case cfg.MAC[0]&1 != 0:
-		return cfg, fmt.Errorf("tap: the address %x is a multicast one", cfg.MAC[:])
+		return cfg, fmt.Errorf("tap: the address %x is a multicast one: give one whose first byte is even", cfg.MAC[:])
 	}
 	for _, a := range cfg.HostAddrs {
 		if !a.IsValid() || a.Addr().Zone() != "" {
-			return cfg, fmt.Errorf("tap: the address %v of the kernel's end is not one with a prefix length", a)
+			return cfg, fmt.Errorf("tap: the address %v of the kernel's end is not one with a prefix length: write it as 10.77.0.1/24", a)
 		}
 	}
 	return cfg, nil

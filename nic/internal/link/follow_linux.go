@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,8 @@ type Follower struct {
 
 	monitor *os.File // announcements of links
 	raw     syscall.RawConn
+	seq     uint32 // of our questions
+	current bool   // Start's question was answered; watch's
 
 	dead atomic.Bool   // closed, or gone: link.Err says why
 	done chan struct{} // closed by Close
@@ -57,6 +60,7 @@ func NewFollower() (*Follower, error) {
 	}
 	return &Follower{
 		monitor: os.NewFile(uintptr(fd), "rtnetlink"),
+		seq:     rand.Uint32(), // announcements have that of whose question they are a consequence
 		done:    make(chan struct{}),
 		changes: make(chan struct{}, 1),
 	}, nil
@@ -74,6 +78,9 @@ func (f *Follower) Start() (err error) {
 	if f.raw, err = f.monitor.SyscallConn(); err != nil {
 		return err
 	}
+	// What was announced before the link was looked at is older than what Set was
+	// told: nothing counts before the answer to a question that is asked now.
+	f.current = f.index == 0 || f.ask() != nil
 	f.all.Go(f.watch)
 	f.all.Go(f.report)
 	return nil
@@ -189,16 +196,24 @@ func (f *Follower) watch() {
 		case failed != nil:
 			return
 		}
-		eachMessage(buf[:size], func(kind uint16, _ uint32, body []byte) { f.announced(kind, body) })
+		eachMessage(buf[:size], func(kind uint16, seq uint32, body []byte) {
+			if f.current = f.current || seq == f.seq; f.current {
+				f.announced(kind, body)
+			}
+		})
 	}
 }
 
 // Ask makes the kernel tell the link's state as if it had changed.
-func (f *Follower) Ask() {
-	question := message(unix.RTM_GETLINK, 0, 1, InfoMessage(f.index, 0, 0))
-	_ = f.raw.Control(func(fd uintptr) {
-		_ = unix.Sendto(int(fd), question, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+func (f *Follower) Ask() { _ = f.ask() }
+
+func (f *Follower) ask() error {
+	question := message(unix.RTM_GETLINK, 0, f.seq, InfoMessage(f.index, 0, 0))
+	var sent error
+	err := f.raw.Control(func(fd uintptr) {
+		sent = unix.Sendto(int(fd), question, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 	})
+	return errors.Join(err, sent)
 }
 
 // announced handles one announcement, or the answer to Ask.

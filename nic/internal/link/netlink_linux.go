@@ -243,11 +243,14 @@ func (n *Socket) IsLocal(ip netip.Addr) (local bool, err error) {
 // (addrconf_dad_work). Before that it ignores questions and answers, and who
 // asked asks again a second later (RFC 4861 section 10, RETRANS_TIMER).
 func (n *Socket) Settle(ip netip.Addr) error {
-	for range 500 {
+	for end := time.Now().Add(settleTime); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if local, err := n.IsLocal(ip); err != nil || local {
 			return err
 		}
-		time.Sleep(time.Millisecond)
 	}
 	return nil // it will be usable some time
 }
+
+// settleTime bounds Settle. The worker, which is every interface's, takes milliseconds
+// on an idle machine.
+const settleTime = 10 * time.Second

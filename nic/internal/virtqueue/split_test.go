@@ -187,6 +187,7 @@ func TestBothSidesAtOnce(t *testing.T) {
 			sent++
 		}
 		s.Publish()
+		runtime.Gosched() // there may be one processor
 		for {
 			head, length, ok := s.Used()
 			if !ok {

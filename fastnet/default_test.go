@@ -241,9 +241,10 @@ func TestRequireRefusesWhatOnlyTheKernelHas(t *testing.T) {
 // on a TAP device has them.
 func TestListenerInBothPlaces(t *testing.T) {
 	l := newLab(t, labConfig{change: func(c *Config) { c.Loopback = LoopbackKernel }})
-	ln, err := l.server.Listen("tcp", ":0")
+	// Once it is closed the port is still nobody else's.
+	port := quietPort(t)
+	ln, err := l.server.Listen("tcp", fmt.Sprintf(":%d", port))
 	require.NoError(t, err)
-	port := ln.Addr().(*net.TCPAddr).Port
 	accept := func() *TCPConn {
 		t.Helper()
 		c, err := ln.Accept()
@@ -278,7 +279,7 @@ func TestListenerInBothPlaces(t *testing.T) {
 	require.Error(t, err)
 
 	// Loopback only: in the kernel alone.
-	k, err := l.server.Listen("tcp", "127.0.0.1:0")
+	k, err := l.server.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", quietPort(t)))
 	require.NoError(t, err)
 	require.Nil(t, k.(*TCPListener).Stack())
 	u, err := l.server.ListenPacket("udp", "127.0.0.1:0")

@@ -187,19 +187,18 @@ var datagramSituations = []situation{
 		now := started(read)
 		require.NoError(t, s.SetReadDeadline(past))
 		second := <-now
-		require.NoError(t, s.SetReadDeadline(time.Now().Add(soon)))
-		none := started(read)
 		require.NoError(t, s.SetReadDeadline(never))
-		time.Sleep(60 * time.Millisecond)
-		_, err := c.Write([]byte("x"))
-		require.NoError(t, err)
-		return list(first, second, <-none)
+		none := deadlineTakenBack(t, s.SetReadDeadline, read, func() {
+			_, err := c.Write([]byte("x"))
+			require.NoError(t, err)
+		})
+		return list(first, second, none)
 	}},
 	{"a deadline goes before datagrams that wait", func(t *testing.T, w *world) []any {
 		c, s := w.sockets(t)
 		_, err := c.Write([]byte("x"))
 		require.NoError(t, err)
-		time.Sleep(20 * time.Millisecond)
+		w.settled(t)
 		require.NoError(t, s.SetDeadline(past))
 		b := make([]byte, 4)
 		_, _, late := s.ReadFrom(b)
@@ -214,16 +213,20 @@ var datagramSituations = []situation{
 		for range 3 {
 			go func() { done <- errOf(c.Read(make([]byte, 1))) }()
 		}
-		_, err := c.Write([]byte("x"))
+		// Not from c, whose readers would be told if it came too late.
+		other, err := w.dialUDP("udp", nil, s.LocalAddr().(*net.UDPAddr))
 		require.NoError(t, err)
-		time.Sleep(20 * time.Millisecond)
+		defer other.Close()
+		_, err = other.Write([]byte("x"))
+		require.NoError(t, err)
+		w.settled(t)
 		require.NoError(t, s.Close())
 		_, _, err = s.ReadFrom(make([]byte, 4))
 		require.NoError(t, c.Close())
 		return list(err, s.Close(), <-done, <-done, <-done, c.LocalAddr(), c.RemoteAddr(), s.RemoteAddr())
 	}},
 	{"a refusal is told once", func(t *testing.T, w *world) []any {
-		c, err := w.dialUDP("udp", nil, &net.UDPAddr{IP: net.ParseIP(w.serverIP), Port: w.freePort(t, "udp")})
+		c, err := w.dialUDP("udp", nil, &net.UDPAddr{IP: net.ParseIP(w.serverIP), Port: w.freePort(t)})
 		require.NoError(t, err)
 		defer c.Close()
 		_, err = c.Write([]byte("x"))
@@ -233,8 +236,10 @@ var datagramSituations = []situation{
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(soon)))
 		second := errOf(c.Read(b))
 		_, err = c.Write([]byte("x"))
-		time.Sleep(20 * time.Millisecond)
-		_, _, m := c.WriteMsgUDP(b, nil, nil)
+		m := until(t, func() error {
+			_, _, err := c.WriteMsgUDP(b, nil, nil)
+			return err
+		})
 		return list(first, second, err, m)
 	}},
 	{"a UDP socket that is none", func(t *testing.T, w *world) []any {

@@ -31,13 +31,12 @@ var deadlineSituations = []situation{
 		later := started(read)
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(100*time.Millisecond)))
 		second := <-later
-		require.NoError(t, c.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
-		never_ := started(read)
 		require.NoError(t, c.SetReadDeadline(never))
-		time.Sleep(60 * time.Millisecond)
-		_, err := s.Write([]byte("x"))
-		require.NoError(t, err)
-		return list(first, second, <-never_)
+		none := deadlineTakenBack(t, c.SetReadDeadline, read, func() {
+			_, err := s.Write([]byte("x"))
+			require.NoError(t, err)
+		})
+		return list(first, second, none)
 	}},
 	{"a write deadline that changes while Write waits", func(t *testing.T, w *world) []any {
 		c, _ := w.pair(t)
@@ -75,7 +74,8 @@ var deadlineSituations = []situation{
 		_, err := s.Write([]byte("x"))
 		require.NoError(t, err)
 		require.NoError(t, s.Close())
-		reset(t, r)
+		received(t, c, 1)
+		reset(t, r, d)
 		require.NoError(t, c.SetDeadline(past))
 		require.NoError(t, d.SetDeadline(past))
 		b := make([]byte, 4)
@@ -102,8 +102,10 @@ var deadlineSituations = []situation{
 		c, _ := w.pair(t)
 		require.NoError(t, c.SetDeadline(past))
 		late := list(both(c.ReadFrom(bytes.NewReader([]byte("x")))), both(c.ReadFrom(bytes.NewReader(nil))), both(c.WriteTo(io.Discard)))
-		require.NoError(t, c.SetDeadline(time.Now().Add(soon)))
-		n, err := c.ReadFrom(endless{})
+		require.NoError(t, c.SetDeadline(never))
+		n, err := c.ReadFrom(&endless{begun: func() {
+			require.NoError(t, c.SetDeadline(time.Now().Add(soon)))
+		}})
 		return append(late, n > 0, err, both(c.WriteTo(io.Discard)))
 	}},
 	{"a deadline far away, and times that no clock has", func(t *testing.T, w *world) []any {
@@ -126,7 +128,16 @@ var deadlineSituations = []situation{
 	}},
 }
 
-// endless is a reader that has always more.
-type endless struct{}
+// endless is a reader that has always more. It calls begun when it is read for the
+// second time: the first part has been written.
+type endless struct {
+	reads int
+	begun func()
+}
 
-func (endless) Read(b []byte) (int, error) { return len(b), nil }
+func (e *endless) Read(b []byte) (int, error) {
+	if e.reads++; e.reads == 2 {
+		e.begun()
+	}
+	return len(b), nil
+}

@@ -28,7 +28,7 @@ var dialSituations = []situation{
 		return errs
 	}},
 	{"dial a port where nobody listens", func(t *testing.T, w *world) []any {
-		port := w.freePort(t, "tcp")
+		port := w.freePort(t)
 		c, err := w.dial(t.Context(), new(net.Dialer), "tcp", w.server(port))
 		require.True(t, c == nil, "an untyped nil")
 		addr := &net.TCPAddr{IP: net.ParseIP(w.serverIP), Port: port}
@@ -115,12 +115,12 @@ var dialSituations = []situation{
 			errOf(w.dial(expired, new(net.Dialer), "udp", w.server(80))),
 			errOf(w.dial(t.Context(), &net.Dialer{Timeout: -1}, "tcp", w.server(80))),
 			errOf(w.dial(t.Context(), &net.Dialer{Deadline: past}, "tcp", w.server(80))),
-			errOf(w.dial(cancelled, new(net.Dialer), "tcp", "localhost.invalid:80")),
+			errOf(w.dial(cancelled, &net.Dialer{Resolver: unanswered()}, "tcp", "name.example:80")),
 		)
 	}},
 	{"dial an unspecified address", func(t *testing.T, w *world) []any {
 		// The local system is meant: nobody listens there.
-		port := strconv.Itoa(w.freePort(t, "tcp"))
+		port := strconv.Itoa(w.freePort(t))
 		return list(
 			errOf(w.dial(t.Context(), new(net.Dialer), "tcp", ":"+port)),
 			errOf(w.dial(t.Context(), new(net.Dialer), "tcp", "0.0.0.0:"+port)),
@@ -161,17 +161,16 @@ var listenSituations = []situation{
 		)
 	}},
 	{"listen twice", func(t *testing.T, w *world) []any {
-		l, err := w.listen("tcp", w.server(0))
+		port, uport := w.freePort(t), w.freePort(t)
+		l, err := w.listen("tcp", w.server(port))
 		require.NoError(t, err)
 		defer l.Close()
-		port := l.Addr().(*net.TCPAddr).Port
-		u, err := w.listenPacket("udp", w.server(0))
+		u, err := w.listenPacket("udp", w.server(uport))
 		require.NoError(t, err)
 		defer u.Close()
-		uport := u.LocalAddr().(*net.UDPAddr).Port
 		any := ":" + strconv.Itoa(port)
 		return list(
-			errOf(w.listen("tcp", w.server(port))), errOf(w.listen("tcp", any)), errOf(w.listen("tcp4", any)),
+			closed(w.listen("tcp", w.server(port))), closed(w.listen("tcp", any)), closed(w.listen("tcp4", any)),
 			errOf(w.listenTCP("tcp", l.Addr().(*net.TCPAddr))),
 			errOf(w.listenPacket("udp", w.server(uport))), errOf(w.listenUDP("udp", u.LocalAddr().(*net.UDPAddr))),
 			errOf(w.listenPacket("udp", ":"+strconv.Itoa(uport))),

@@ -24,11 +24,12 @@ func (o outcome) describe() string { return describe(o.v) + " and " + describe(o
 
 func both[T any](v T, err error) outcome { return outcome{v, err} }
 
-// reset makes s reset its connection, and waits until the RST is at c.
-func reset(t *testing.T, s tcpConn) {
+// reset makes s reset its connection with c, and waits until the RST is at c.
+func reset(t *testing.T, s, c tcpConn) {
+	t.Helper()
 	require.NoError(t, s.SetLinger(0))
 	require.NoError(t, s.Close())
-	time.Sleep(20 * time.Millisecond)
+	over(t, c)
 }
 
 // endSituations are about the ends of TCP connections, before, in and after calls.
@@ -37,8 +38,8 @@ var endSituations = []situation{
 		c, s := w.pair(t)
 		_, err := s.Write([]byte("data"))
 		require.NoError(t, err)
-		time.Sleep(20 * time.Millisecond)
-		reset(t, s)
+		received(t, c, 4)
+		reset(t, s, c)
 		b := make([]byte, 3)
 		return list(both(c.Read(b)), string(b), both(c.Read(b)), both(c.Read(b)), both(c.Read(b)))
 	}},
@@ -47,19 +48,18 @@ var endSituations = []situation{
 		_, err := s.Write([]byte("data"))
 		require.NoError(t, err)
 		require.NoError(t, s.Close())
-		time.Sleep(20 * time.Millisecond)
+		received(t, c, 4)
 		b := make([]byte, 16)
 		return list(both(c.Read(b)), string(b[:4]), both(c.Read(b)), both(c.Read(nil)), both(c.Write(nil)), both(c.Write([]byte("x"))))
 	}},
 	{"every method on a connection that has been reset", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
-		reset(t, s)
+		reset(t, s, c)
 		return append(everything(c), c.LocalAddr(), c.RemoteAddr(), c.Close(), c.Close())
 	}},
 	{"every method on a connection whose peer has closed", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		require.NoError(t, s.Close())
-		time.Sleep(20 * time.Millisecond)
 		return list(
 			both(c.Read(make([]byte, 1))), c.SetDeadline(never), c.SetLinger(1), c.SetNoDelay(false), c.SetKeepAlive(true),
 			c.SetReadBuffer(1<<16), c.SetWriteBuffer(1<<16), both(c.WriteTo(io.Discard)), c.CloseRead(), c.CloseWrite(),
@@ -69,14 +69,14 @@ var endSituations = []situation{
 	{"half closes after a RST", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		d, r := w.pair(t)
-		reset(t, s)
-		reset(t, r)
+		reset(t, s, c)
+		reset(t, r, d)
 		return list(c.CloseWrite(), c.CloseRead(), c.CloseWrite(), d.CloseRead(), d.CloseWrite(), errOf(c.Read(make([]byte, 1))), c.Close(), d.Close())
 	}},
 	{"half closes of both sides", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		first := list(c.CloseWrite(), s.CloseWrite())
-		time.Sleep(20 * time.Millisecond)
+		over(t, c)
 		return append(first, errOf(c.Read(make([]byte, 1))), errOf(s.Read(make([]byte, 1))),
 			c.CloseWrite(), c.CloseRead(), errOf(c.Write([]byte("x"))), c.Close(), s.Close(), c.Close())
 	}},
@@ -89,7 +89,7 @@ var endSituations = []situation{
 		c, s := w.pair(t)
 		_, err := s.Write([]byte("data"))
 		require.NoError(t, err)
-		time.Sleep(20 * time.Millisecond)
+		received(t, c, 4)
 		b := make([]byte, 8)
 		return list(c.CloseRead(), both(c.Read(b)), string(b[:4]), both(c.Read(b)))
 	}},
@@ -118,7 +118,7 @@ var endSituations = []situation{
 	{"linger for some seconds loses nothing", func(t *testing.T, w *world) []any {
 		c, s := w.pair(t)
 		got := readAll(s)
-		require.NoError(t, c.SetLinger(5))
+		require.NoError(t, c.SetLinger(60))
 		n, err := c.Write(make([]byte, 100_000))
 		return list(n, err, c.Close(), len(<-got), c.SetLinger(0))
 	}},
@@ -192,7 +192,7 @@ var endSituations = []situation{
 		require.NoError(t, c.SetWriteDeadline(past))
 		buffers(c)
 		require.NoError(t, c.SetWriteDeadline(never))
-		reset(t, s)
+		reset(t, s, c)
 		buffers(c)
 		require.NoError(t, c.Close())
 		buffers(c)
@@ -229,7 +229,7 @@ var endSituations = []situation{
 		require.NoError(t, s.Close())
 		first := list(both(d.ReadFrom(c)), both(c.WriteTo(d)))
 		require.NoError(t, c.Close())
-		reset(t, r)
+		reset(t, r, d)
 		// The chain of errors is not the same: package net splices in the kernel.
 		return append(first, errors.Is(errOf(d.ReadFrom(c)), net.ErrClosed), errors.Is(errOf(c.WriteTo(d)), net.ErrClosed),
 			errors.Is(errOf(d.WriteTo(c)), syscall.ECONNRESET))

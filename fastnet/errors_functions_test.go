@@ -187,7 +187,7 @@ var functionSituations = []struct {
 			errOf(f.listenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})), errOf(f.listenUnixgram("unix", &net.UnixAddr{Name: path})),
 			errOf(f.listenUnixgram("unixgram", nil)),
 			errOf(f.dial("unix", path)), errOf(f.dial("unixgram", path)), errOf(f.dial("unixpacket", path)), errOf(f.dial("unix", "")),
-			errOf(f.dialTimeout("unix", path, time.Second)), errOf(f.listen("unix", path)), errOf(f.listen("unixgram", path)), errOf(f.listenPacket("unix", path)),
+			errOf(f.dialTimeout("unix", path, time.Minute)), errOf(f.listen("unix", path)), errOf(f.listen("unixgram", path)), errOf(f.listenPacket("unix", path)),
 		)
 	}},
 	{"networks that do not exist", func(t *testing.T, f *functions) (results []any) {

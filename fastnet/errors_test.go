@@ -131,6 +131,8 @@ func kernelSilent(t *testing.T, w *world) string {
 	c, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
+	// Until the last ACK is there, the next SYN would be answered by a SYN cookie.
+	await(t, "the queue is not full", func() bool { return acceptQueue(l) == 1 })
 	return l.Addr().String()
 }
 
@@ -176,6 +178,7 @@ func stackWorld(client, server *Network, clientIP, serverIP string) *world {
 			c, err := client.Dial("tcp", l.Addr().String())
 			require.NoError(t, err)
 			t.Cleanup(func() { c.Close() })
+			await(t, "the queue is not full", func() bool { return l.Waiting() == 1 })
 			return l.Addr().String()
 		},
 		zeroTCP:    new(TCPConn),
@@ -200,19 +203,9 @@ func (w *world) pair(t *testing.T) (c, s tcpConn) {
 	return cc.(tcpConn), ss.(tcpConn)
 }
 
-// freePort is a port on which nobody listens.
-func (w *world) freePort(t *testing.T, network string) int {
-	if strings.HasPrefix(network, "udp") {
-		c, err := w.listenPacket(network, w.server(0))
-		require.NoError(t, err)
-		defer c.Close()
-		return c.LocalAddr().(*net.UDPAddr).Port
-	}
-	l, err := w.listen(network, w.server(0))
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
+// freePort is a port on which nobody listens, and from which nobody dials: neither
+// another program nor, by chance, the socket that dials it.
+func (w *world) freePort(t *testing.T) int { return quietPort(t) }
 
 var (
 	portNumber  = regexp.MustCompile(`:\d{4,5}\b`)

@@ -106,7 +106,7 @@ var udpSituations = []situation{
 		return list(errOf(c.Write(make([]byte, 70000))), errOf(s.WriteTo(make([]byte, 70000), c.LocalAddr())))
 	}},
 	{"nobody at the other end of a connected UDP socket", func(t *testing.T, w *world) []any {
-		port := w.freePort(t, "udp")
+		port := w.freePort(t)
 		c, err := w.dialUDP("udp", nil, &net.UDPAddr{IP: net.ParseIP(w.serverIP), Port: port})
 		require.NoError(t, err)
 		defer c.Close()
@@ -120,8 +120,7 @@ var udpSituations = []situation{
 		send()
 		_, _, from := c.ReadFrom(b)
 		send()
-		time.Sleep(50 * time.Millisecond)
-		return list(read, from, errOf(c.Write([]byte("x"))))
+		return list(read, from, until(t, func() error { return errOf(c.Write([]byte("x"))) }))
 	}},
 	{"no datagram is lost to an error of another peer", func(t *testing.T, w *world) []any {
 		_, s := w.sockets(t)

@@ -127,7 +127,7 @@ func TestHTTPServerShutsDown(t *testing.T) {
 	c := client(t, l.client)
 	port := ln.Addr().(*net.TCPAddr).Port
 	get(t, c, fmt.Sprintf("http://%s:%d/", serverIP, port))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	require.NoError(t, s.Shutdown(ctx))
 	require.Equal(t, http.ErrServerClosed, <-done)

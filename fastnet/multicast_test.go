@@ -1,8 +1,6 @@
 package fastnet
 
 import (
-	"errors"
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -10,15 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// receive reads a datagram, "" if none comes.
+// receive reads a datagram. That one has not come is seen by the next that has: what
+// one socket sends arrives in its order.
 func receive(t *testing.T, c *UDPConn) string {
 	t.Helper()
 	b := make([]byte, 64)
-	require.NoError(t, c.SetReadDeadline(time.Now().Add(200*time.Millisecond)))
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
 	n, _, err := c.ReadFromUDP(b)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return ""
-	}
 	require.NoError(t, err)
 	return string(b[:n])
 }
@@ -47,8 +43,10 @@ func TestAllMembersOfAGroupGetWhatIsSentToIt(t *testing.T) {
 		other.IP[len(other.IP)-1]++
 		_, err = s.WriteToUDP([]byte("not for you"), other)
 		require.NoError(t, err)
-		require.Empty(t, receive(t, members[0]))
+		_, err = s.WriteToUDP([]byte("for you"), gaddr)
+		require.NoError(t, err)
 		for _, c := range members {
+			require.Equal(t, "for you", receive(t, c), group)
 			require.NoError(t, c.Close())
 		}
 	}
@@ -70,7 +68,9 @@ func TestMembersOnTheSendersHost(t *testing.T) {
 	require.Equal(t, "looped", receive(t, c))
 	_, err = c.WriteTo([]byte("not looped"), gaddr)
 	require.NoError(t, err)
-	require.Empty(t, receive(t, c))
+	_, err = s.WriteTo([]byte("looped again"), gaddr)
+	require.NoError(t, err)
+	require.Equal(t, "looped again", receive(t, c))
 }
 
 func TestAGroupOnLoopback(t *testing.T) {

@@ -50,9 +50,9 @@ func withResolvConf(t *testing.T, options string) bool {
 	return false
 }
 
-// slowServer answers each query after a while, and counts those that came while
-// another was unanswered.
-func slowServer(t *testing.T, n *Network) (overlapped func() int) {
+// slowServer answers each query when another has come, too, or after a while, and
+// counts those that came while another was unanswered.
+func slowServer(t *testing.T, n *Network, while time.Duration) (overlapped func() int) {
 	s := &testServer{}
 	c, err := n.ListenUDP("udp", &UDPAddr{Port: 53})
 	require.NoError(t, err)
@@ -67,24 +67,24 @@ func slowServer(t *testing.T, n *Network) (overlapped func() int) {
 		for b := make([]byte, 4096); ; {
 			deadline := never
 			if len(waiting) > 0 {
-				deadline = time.Now().Add(100 * time.Millisecond)
+				deadline = time.Now().Add(while)
 			}
 			c.SetReadDeadline(deadline)
 			k, from, err := c.ReadFromUDPAddrPort(b)
 			switch {
 			case err == nil:
-				if len(waiting) > 0 {
-					count++
-				}
 				waiting = append(waiting, query{append([]byte(nil), b[:k]...), from})
-			case os.IsTimeout(err):
-				for _, q := range waiting {
-					c.WriteToUDPAddrPort(s.answer(q.b, false), q.from)
+				if len(waiting) == 1 {
+					continue
 				}
-				waiting = nil
-			default:
+				count++
+			case !os.IsTimeout(err):
 				return
 			}
+			for _, q := range waiting {
+				c.WriteToUDPAddrPort(s.answer(q.b, false), q.from)
+			}
+			waiting = nil
 		}
 	}()
 	return func() int { c.Close(); <-done; return count }
@@ -97,7 +97,7 @@ func TestNamesByResolvConf(t *testing.T) {
 		return
 	}
 	l := newLab(t, labConfig{change: func(c *Config) { c.DNS = []netip.AddrPort{netip.MustParseAddrPort(serverIP + ":53")} }})
-	overlapped := slowServer(t, l.server)
+	overlapped := slowServer(t, l.server, 3*time.Second) // the resolver waits for 5 s
 	r := l.client.Resolver()
 	for _, name := range []string{"pinned", "pinned.fastnet.test"} {
 		hosts, err := r.LookupHost(t.Context(), name)
@@ -127,7 +127,7 @@ func TestSingleRequest(t *testing.T) {
 		return
 	}
 	l := newLab(t, labConfig{change: func(c *Config) { c.DNS = []netip.AddrPort{netip.MustParseAddrPort(serverIP + ":53")} }})
-	overlapped := slowServer(t, l.server)
+	overlapped := slowServer(t, l.server, 100*time.Millisecond)
 	hosts, err := l.client.Resolver().LookupHost(t.Context(), "www")
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{serverIP, serverIP6}, hosts)

@@ -53,8 +53,8 @@ func testPacketConn(t *testing.T, most int, make packetMaker) {
 			settle(t, c1, c2)
 			settle(t, c2, c1)
 			// A datagram that is lost fails the test, and does not hang it.
-			require.NoError(t, c1.SetReadDeadline(time.Now().Add(30*time.Second)))
-			require.NoError(t, c2.SetReadDeadline(time.Now().Add(30*time.Second)))
+			require.NoError(t, c1.SetReadDeadline(time.Now().Add(2*time.Minute)))
+			require.NoError(t, c2.SetReadDeadline(time.Now().Add(2*time.Minute)))
 			f(t, c1, c2)
 		})
 	}
@@ -325,8 +325,8 @@ func testDatagramMethods(t *testing.T, c1, c2 datagramEnd) {
 		wg.Go(func() { c2.SetReadDeadline(past) })
 	}
 	wg.Wait()
-	c1.SetDeadline(time.Now().Add(30 * time.Second))
-	c2.SetDeadline(time.Now().Add(30 * time.Second))
+	c1.SetDeadline(time.Now().Add(2 * time.Minute))
+	c2.SetDeadline(time.Now().Add(2 * time.Minute))
 	// What was sent meanwhile comes first.
 	last := make(chan error, 1)
 	go func() {

@@ -6,6 +6,7 @@ import (
 	"net/http/httptrace"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -56,7 +57,9 @@ func TestDialTellsHTTPTraceOfItsAttempts(t *testing.T) {
 					}
 				},
 			})
-			c, err := tt.on.DialContext(ctx, "tcp", tt.addr)
+			// One address after the other, however long one takes.
+			d := Dialer{FallbackDelay: time.Hour}
+			c, err := tt.on.DialWith(ctx, &d, "tcp", tt.addr)
 			if err == nil {
 				c.Close()
 			}

@@ -33,7 +33,7 @@ func TestManyPeersAreNotManyQuestions(t *testing.T) {
 	require.GreaterOrEqual(t, r.asked, min(askBurst, many))
 	// What a dial needs is asked for all the same.
 	asked := r.asked
-	sh.way(stranger, netip.Addr{})
+	sh.way(stranger.Next(), netip.Addr{})
 	require.Equal(t, asked+1, r.asked)
 }
 

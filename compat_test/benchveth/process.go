@@ -98,7 +98,7 @@ type reply struct {
 }
 
 // patience is for machines that stop for a while.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // receive waits for an answer and puts it into v.
 func (p *process) receive(v any) error {

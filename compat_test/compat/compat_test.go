@@ -201,7 +201,7 @@ func TestAHangCostsOneTest(t *testing.T) {
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	g := goTest{dir: dir, pkg: ".", timeout: 2 * time.Second}
+	g := goTest{dir: dir, pkg: ".", timeout: 15 * time.Second}
 	r, err := g.run(context.Background())
 	require.NoError(t, err)
 	require.Empty(t, r.Broken)

@@ -68,10 +68,8 @@ func TestConnectionsOneAfterAnother(t *testing.T) {
 	forEachRole(t, plain, func(t *testing.T, r *roles) {
 		l := r.server.listen(t, r.address)
 		wait := serveEcho(l)
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
 		for i := range r.scaled(10_000, 500, 100) {
-			c, err := r.client.dial(ctx, r.address)
+			c, err := r.dial()
 			require.NoError(t, err, "connection %d", i)
 			c.SetDeadline(time.Now().Add(patience))
 			require.NoError(t, exchange(c, i), "connection %d", i)

@@ -3,6 +3,7 @@ package kernel
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -50,19 +51,31 @@ func TestDatagramsToAClosedPortAreRefused(t *testing.T) {
 	forEachRole(t, plain, func(t *testing.T, r *roles) {
 		client := r.client.dialPacket(t, r.address)
 		defer client.Close()
-		require.NoError(t, client.SetDeadline(time.Now().Add(patience)))
-		_, err := client.Write([]byte("anybody?"))
-		require.NoError(t, err)
-		_, err = client.Read(make([]byte, 1))
-		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+		// The kernel limits the rate of its ICMP errors, on older versions for all
+		// namespaces together: one may be left out.
+		var err error
+		for end := time.Now().Add(patience); !errors.Is(err, syscall.ECONNREFUSED); {
+			require.True(t, time.Now().Before(end), "no word of the closed port: %v", err)
+			if _, err = client.Write([]byte("anybody?")); err == nil {
+				require.NoError(t, client.SetReadDeadline(time.Now().Add(2*time.Second)))
+				_, err = client.Read(make([]byte, 1))
+			}
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				require.ErrorIs(t, err, syscall.ECONNREFUSED)
+			}
+		}
 		// And it goes on working.
 		server := r.server.listenPacket(t, r.address)
 		defer server.Close()
 		require.NoError(t, server.SetDeadline(time.Now().Add(patience)))
-		_, err = client.Write([]byte("now"))
+		if _, err = client.Write([]byte("now")); errors.Is(err, syscall.ECONNREFUSED) {
+			_, err = client.Write([]byte("now")) // another one of before
+		}
 		require.NoError(t, err)
 		b := make([]byte, 10)
 		n, _, err := server.ReadFrom(b)
+		for ; err == nil && string(b[:n]) == "anybody?"; n, _, err = server.ReadFrom(b) { // one that was sent twice
+		}
 		require.NoError(t, err)
 		require.Equal(t, "now", string(b[:n]))
 	})
@@ -80,20 +93,24 @@ func TestDatagramFlood(t *testing.T) {
 				require.ErrorIs(t, err, syscall.ENOBUFS)
 			}
 		}
+		// What has arrived, and what comes after it, which is dropped too as long as
+		// the queues are full.
 		b := make([]byte, 2000)
-		for { // what has arrived
+		for end := time.Now().Add(patience); ; {
+			if _, err := client.Write([]byte("after")); err != nil {
+				require.ErrorIs(t, err, syscall.ENOBUFS)
+			}
 			require.NoError(t, server.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
-			if _, _, err := server.ReadFrom(b); err != nil {
-				require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			n, _, err := server.ReadFrom(b)
+			for ; err == nil && n == 1000; n, _, err = server.ReadFrom(b) {
+			}
+			if err == nil {
+				require.Equal(t, "after", string(b[:n]))
 				break
 			}
+			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			require.True(t, time.Now().Before(end), "nothing arrives any more")
 		}
-		require.NoError(t, server.SetReadDeadline(time.Now().Add(patience)))
-		_, err := client.Write([]byte("after"))
-		require.NoError(t, err)
-		n, _, err := server.ReadFrom(b)
-		require.NoError(t, err)
-		require.Equal(t, "after", string(b[:n]))
 	})
 }
 

@@ -14,8 +14,9 @@ import (
 	"github.com/fastnet-go/fastnet/fastnet"
 )
 
-// patience bounds every wait; the machine may be busy with other work.
-const patience = 60 * time.Second
+// patience bounds every wait, of transfers too; the machine may be busy with other
+// work. Only what hangs is to be told by it.
+const patience = 3 * time.Minute
 
 // end is one of the two stacks on the link.
 type end interface {

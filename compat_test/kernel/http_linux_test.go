@@ -118,7 +118,7 @@ func TestCurl(t *testing.T) {
 func curl(t *testing.T, r *roles, scheme string) {
 	listener := r.ours.listen(t, r.address)
 	base := scheme + "://" + r.address.String()
-	args := []string{"--silent", "--show-error", "--fail", "--max-time", "60"}
+	args := []string{"--silent", "--show-error", "--fail", "--max-time", fmt.Sprint(patience.Seconds())}
 	if scheme == "https" {
 		c, _, file := selfSigned(t, r.address.Addr())
 		serveSite(t, listener, &c)

@@ -32,6 +32,9 @@ type namespace struct {
 func newNamespace(t testing.TB) *namespace {
 	t.Helper()
 	netlab.NeedTUN(t)
+	if _, err := os.Stat("/proc/net/if_inet6"); err != nil {
+		t.Skip("this kernel has no IPv6")
+	}
 	ns := &namespace{Namespace: netlab.New(t), t: t, jobs: make(chan func()), limit: make(chan struct{}, 64)}
 	t.Cleanup(ns.close)
 	ns.setUp("lo", true) // the kernel sends itself ICMP errors there

@@ -47,9 +47,14 @@ func New(cfg Config) (*Host, error) {
 		origin := time.Now()
 		cfg.Now = func() time.Duration { return time.Since(origin) }
 	}
+	// A neighbour that does not answer for three seconds would be gone: on a machine
+	// that is busy it is slow.
+	neighbors := stack.DefaultNUDConfigurations()
+	neighbors.MaxMulticastProbes, neighbors.MaxUnicastProbes = 60, 60
 	h := &Host{
 		link: newLink(cfg.Device, cfg.Now),
 		stack: stack.New(stack.Options{
+			NUDConfigs:         neighbors,
 			NetworkProtocols:   []stack.NetworkProtocolFactory{arp.NewProtocol, ipv4.NewProtocol, ipv6.NewProtocol},
 			TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
 		}),

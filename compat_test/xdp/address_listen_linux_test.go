@@ -11,16 +11,22 @@ import (
 // Where a server may listen, and whose its connections are then.
 func TestWhereAServerListens(t *testing.T) {
 	r := newRig(t)
-	var link string // the server's link-local address
-	require.Eventually(t, func() bool {
-		f := strings.Fields(r.server.ip("-6 -o addr show dev eth0 scope link -tentative"))
-		for i := range f {
-			if f[i] == "inet6" {
-				link, _, _ = strings.Cut(f[i+1], "/")
+	// linkLocal waits for the address that the kernel makes, which it looks for at the
+	// neighbours' first.
+	linkLocal := func(ns *namespace) (link string) {
+		require.Eventually(t, func() bool {
+			f := strings.Fields(ns.ip("-6 -o addr show dev eth0 scope link -tentative"))
+			for i := range f {
+				if f[i] == "inet6" {
+					link, _, _ = strings.Cut(f[i+1], "/")
+				}
 			}
-		}
-		return link != ""
-	}, patience, patience/1000)
+			return link != ""
+		}, patience, patience/1000)
+		return link
+	}
+	linkLocal(r.client)
+	link := linkLocal(r.server)
 	// Another interface with the same address.
 	r.server.ip("link add other0 type veth peer name other1")
 	r.server.ip("addr add " + link + "/64 dev other0 nodad")

@@ -85,7 +85,7 @@ func (s *sshServer) command(name string, args ...string) *exec.Cmd {
 
 func (s *sshServer) commandIn(ctx context.Context, name string, args ...string) *exec.Cmd {
 	all := []string{"netns", "exec", s.r.client.name, name, "-q", "-F", "none", "-i", s.path("user"), "-o", "StrictHostKeyChecking=no",
-		"-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"}
+		"-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=" + seconds}
 	return exec.CommandContext(ctx, "ip", append(all, args...)...)
 }
 

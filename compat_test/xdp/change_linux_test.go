@@ -202,7 +202,7 @@ func TestTheServerStaysReachable(t *testing.T) {
 			c.do(r)
 			for range 3 {
 				require.Eventually(t, func() bool {
-					out, err := r.client.try("curl", "-s", "--max-time", "2", "http://"+serverIP+":8080/")
+					out, err := r.client.try("curl", "-s", "--max-time", "5", "http://"+serverIP+":8080/")
 					return err == nil && strings.Contains(out, fmt.Sprint("from ", p.cmd.Process.Pid))
 				}, patience, 10*time.Millisecond, "nobody answers")
 			}

@@ -21,6 +21,8 @@ func init() {
 	moreCommands["slowly"] = (*agent).slowly
 	moreCommands["files"] = (*agent).files
 	moreCommands["leave"] = (*agent).leave
+	moreCommands["dialfrom"] = (*agent).dialFrom
+	moreCommands["abort"] = (*agent).abort
 }
 
 // slowly: name address: an HTTP server that takes its time, so that there are requests
@@ -32,6 +34,11 @@ func (p *agent) slowly(args []string) (string, error) {
 		return "", err
 	}
 	p.sockets[args[0]] = l
+	serveSlowly(l)
+	return l.Addr().String(), nil
+}
+
+func serveSlowly(l net.Listener) {
 	s := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(100 * time.Millisecond)
 		if strings.HasPrefix(r.RemoteAddr, "127.0.0.1:") {
@@ -41,7 +48,6 @@ func (p *agent) slowly(args []string) (string, error) {
 	})}
 	servers = append(servers, s)
 	go s.Serve(l)
-	return l.Addr().String(), nil
 }
 
 // servers are those that the program has.
@@ -56,7 +62,8 @@ func (p *agent) leave([]string) (string, error) {
 	for _, s := range servers {
 		s.SetKeepAlivesEnabled(false)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	// As long as what the test does with who is connected meanwhile.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
 	defer cancel()
 	fmt.Fprintln(os.Stderr, time.Now().Format(time.TimeOnly), "leaves")
 	err = n.Shutdown(ctx)
@@ -145,6 +152,62 @@ func TestDeploysInARow(t *testing.T) {
 	require.False(t, r.xdpAttached())
 }
 
+// dialfrom: port address: dials by that port of its own.
+func (p *agent) dialFrom(args []string) (string, error) {
+	port, err := strconv.Atoi(args[0])
+	if err != nil {
+		return "", err
+	}
+	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{Port: port}}
+	c, err := d.Dial("tcp", args[1])
+	if err != nil {
+		return "", err
+	}
+	p.conns = append(p.conns, c)
+	return c.LocalAddr().String(), nil
+}
+
+// abort: name: closes a connection by a RST.
+func (p *agent) abort(args []string) (string, error) {
+	c := p.sockets[args[0]].(*net.TCPConn)
+	c.SetLinger(0)
+	return "aborted", c.Close()
+}
+
+// A client that comes again by the port that it had before finds the next process, even
+// while the old one still has the connection in TIME-WAIT, or waits for packets of one
+// that was reset.
+func TestAClientComesAgainByItsPort(t *testing.T) {
+	r := newRig(t)
+	const config = "xdp:eth0,handover=true,require=true"
+	first := r.server.start(config)
+	second := r.server.start(config)
+	c := r.client.start("")
+	for i, end := range []string{"close c", "abort c"} {
+		at, from := fmt.Sprint(serverIP, ":", 7100+i), 46000+i
+		first.must("listen c :%d", 7100+i)
+		c.must("dialfrom %d %s", from, at)
+		require.Equal(t, "stack", first.must("catch c"))
+		second.must("echo e :%d", 7100+i)
+		c.must("read")
+		first.must("%s", end)
+		// The client is not to have it in TIME-WAIT itself.
+		require.Eventually(t, func() bool { return c.tell("lastread") != "reading" }, patience, time.Millisecond)
+		c.must("hangup")
+		answer := ""
+		require.Eventually(t, func() bool { // once the last acknowledgement is there
+			answer = c.tell("dialfrom %d %s", from, at)
+			return !strings.Contains(answer, "address already in use")
+		}, hangs, 10*time.Millisecond)
+		require.NotContains(t, answer, "error", end)
+		require.Equal(t, "again", c.must("say again"))
+		c.must("hangup")
+	}
+	require.EqualValues(t, 2, first.stats().TCP.PassiveOpens)
+	second.exit()
+	first.exit()
+}
+
 // A server that is restarted without handover, as by systemd, answers what it has
 // begun to; others are refused, at once or when they ask again, until the next one is
 // there.
@@ -220,7 +283,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 	p.must("files 3")
 	near := make(chan string, 1)
 	go func() {
-		out, err := r.server.try("curl", "-s", "-S", "--max-time", seconds, "http://127.0.0.1:8080/")
+		out, err := r.server.try("curl", "-s", "-S", "--max-time", fmt.Sprint(hangs.Seconds()), "http://127.0.0.1:8080/")
 		near <- fmt.Sprint(out, err)
 	}()
 	require.Eventually(t, func() bool { return p.stats().KernelAcceptErrors > 0 }, patience, time.Millisecond)

@@ -89,6 +89,7 @@ func TestFlood(t *testing.T) {
 	beforeStats := p.stats()
 
 	var attacks sync.WaitGroup
+	t.Cleanup(attacks.Wait)
 	attack := func(check, name string, args ...string) {
 		attacks.Go(func() {
 			out, err := r.client.try(name, args...)
@@ -103,12 +104,13 @@ func TestFlood(t *testing.T) {
 		m := p.memory()
 		most.RSS, most.Heap, most.Goroutines = max(most.RSS, m.RSS), max(most.Heap, m.Heap), max(most.Goroutines, m.Goroutines)
 	}
+	// hping3 ends with 1 since none of its SYNs has an answer.
+	flood := func(port string) {
+		r.client.try("hping3", "-q", "-S", "-p", port, "-c", "20000", "-i", "u50", "--rand-source", serverIP)
+	}
 	for i := range floods {
 		for _, port := range []string{"8080", "7000"} {
-			// hping3 ends with 1 since none of its SYNs has an answer.
-			attacks.Go(func() {
-				r.client.try("hping3", "-q", "-S", "-p", port, "-c", "20000", "-i", "u50", "--rand-source", serverIP)
-			})
+			attacks.Go(func() { flood(port) })
 		}
 		attack("Nmap done: 1 IP address", "nmap", "-sS", "-Pn", "-n", "-T5", "--max-retries", "0", "--host-timeout", "25s", "-p", "1-10000", serverIP)
 		attack(`(?m)^[4-9]\d\d$`, scapy, "-c", malformed, fmt.Sprint(i), mac, serverIP, serverIP6, clientIP, clientIP6, "60")
@@ -135,12 +137,21 @@ func TestFlood(t *testing.T) {
 		}
 		t.Logf("flood %d of %d: at most %+v", i+1, floods, most)
 	}
+	// A machine that gives the server little time drops most at its interface.
+	const many = 10000
+	require.Eventually(t, func() bool {
+		if p.stats().TCP.SYNs > beforeStats.TCP.SYNs+many {
+			return true
+		}
+		flood("8080")
+		watch()
+		return false
+	}, 2*hangs, time.Millisecond, "the flood does not arrive")
 	transfers.loadDoes(1, "down", "up", "ping")
 	done := transfers.stopLoad()
 	s := p.stats()
 	t.Logf("transfers %v; SYNs %d, cookies %d (%d came back), half open %d; drops %v; before %+v, at most %+v", done.Done,
 		s.TCP.SYNs-beforeStats.TCP.SYNs, s.TCP.CookiesSent, s.TCP.CookiesValid, s.TCP.HalfOpen, s.Drops, before, most)
-	require.Greater(t, s.TCP.SYNs, beforeStats.TCP.SYNs+10000)
 	require.NotEmpty(t, s.Drops)
 	const allowed = 96 << 20
 	require.Less(t, most.RSS, before.RSS+allowed)

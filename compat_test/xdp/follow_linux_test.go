@@ -91,7 +91,6 @@ func TestTheInterfaceGoesAway(t *testing.T) {
 			p.must("echoudp b :5300")
 			require.Contains(t, p.must("dial tcp "+clientIP+":7000"), "stack ")
 			p.must("read")
-			far.kill()
 			if how == "interface" {
 				r.server.ip("link del eth0")
 			} else {

@@ -61,7 +61,7 @@ func TestHandover(t *testing.T) {
 	require.Equal(t, "one", c.must("say one"))
 
 	asking := r.ask("http://"+serverIP+":8080/", 2)
-	require.Eventually(t, func() bool { return asking.asked() > 5 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return asking.asked() > 5 }, hangs, time.Millisecond)
 	second := r.server.start(config)
 	second.must("serve a :8080")
 	second.must("echo e :7000")
@@ -74,7 +74,7 @@ func TestHandover(t *testing.T) {
 	require.Equal(t, "early", near.must("say early"))
 	first.begin("shutdown")
 	before := asking.asked()
-	require.Eventually(t, func() bool { return asking.asked() > before+20 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return asking.asked() > before+20 }, hangs, time.Millisecond)
 	require.Equal(t, "two", c.must("say two"))
 	c.must("hangup")
 	require.Equal(t, "done", first.answer("shutdown"))
@@ -94,7 +94,8 @@ func TestHandover(t *testing.T) {
 	require.False(t, r.xdpAttached())
 }
 
-// Killed, the process that had the interface leaves it to the one that waits.
+// Killed, the process that had the interface leaves it to the one that waits, which
+// resets its connections once it is sure that they are not the kernel's.
 func TestHandoverFromTheDead(t *testing.T) {
 	r := newRig(t)
 	const config = "xdp:eth0,handover=true,require=true"
@@ -104,6 +105,11 @@ func TestHandoverFromTheDead(t *testing.T) {
 	second := r.server.start(config)
 	second.must("serve a :8080")
 	second.must("echoudp u :5300")
+	first.must("echo e :7000")
+	second.must("echo e :7000")
+	open := r.client.start("")
+	open.must("dial tcp %s:7000", serverIP)
+	require.Equal(t, "one", open.must("say one"))
 	first.kill()
 	require.Eventually(t, func() bool {
 		out, err := r.client.try("curl", "-s", "--max-time", "5", "http://"+serverIP+":8080/")
@@ -111,6 +117,8 @@ func TestHandoverFromTheDead(t *testing.T) {
 	}, patience, 10*time.Millisecond)
 	c := r.client.start("")
 	c.must("dial udp " + serverIP + ":5300")
-	require.Equal(t, "x", c.must("say x"))
-	require.EqualValues(t, 1, second.stats().UDP.In)
+	require.Eventually(t, func() bool { // a socket is given its port after the other
+		return c.must("say x") == "x" && second.stats().UDP.In > 0
+	}, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(open.tell("say two"), "connection reset by peer") }, hangs, time.Millisecond)
 }

@@ -26,6 +26,11 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	t.Log("seed", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	r := newRig(t)
+	setting := func(name string) string { return r.server.run("cat", "/sys/class/net/eth0/"+name) }
+	settings := map[string]string{}
+	for _, name := range []string{"napi_defer_hard_irqs", "gro_flush_timeout"} {
+		settings[name] = setting(name)
+	}
 	other := r.server.start("")
 	other.must("web kernel :8081")
 	asker := r.client.start("")
@@ -74,7 +79,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		}
 		require.Equal(t, fmt.Sprintf("hello %s from %d", clientIP, k.cmd.Process.Pid), r.client.curl("http://"+serverIP+":8080/"), "round %d", i)
 		k.kill()
-		r.client.probe("1 packets received", "--icmp", serverIP)
+		r.client.probe("1 packets received", "-c", "1", "--icmp", serverIP)
 		if (i+1)%20 == 0 {
 			t.Logf("killed %d times", i+1)
 		}
@@ -84,8 +89,8 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	p := r.server.start(configs[0])
 	p.must("web a :8080")
 	p.must("echo b :7000")
-	for _, setting := range []string{"napi_defer_hard_irqs", "gro_flush_timeout"} {
-		require.Equal(t, "0", r.server.run("cat", "/sys/class/net/eth0/"+setting))
+	for name, value := range settings {
+		require.Equal(t, value, setting(name), name)
 	}
 	clients.loadDoes(3, "conn", "keep", "down", "up", "ping", "abort")
 	clients.endLoad()

@@ -290,7 +290,7 @@ func (p *program) loadDoes(n int, kinds ...string) {
 			}
 		}
 		return true
-	}, 2*patience, 10*time.Millisecond, "%v: %+v", kinds, &now)
+	}, hangs, 10*time.Millisecond, "%v: %+v", kinds, &now)
 }
 
 // stopLoad ends the load: nothing of it has failed.

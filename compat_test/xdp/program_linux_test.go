@@ -30,6 +30,10 @@ const programVariable = "FASTNET_TEST_PROGRAM"
 // hangs is to be told by it.
 const patience = time.Minute
 
+// hangs is how long a command of many steps, each of which may take as long as
+// patience, may take.
+const hangs = 5 * patience
+
 func TestMain(m *testing.M) {
 	if os.Getenv(programVariable) != "" {
 		serveCommands()
@@ -123,7 +127,9 @@ func (p *agent) do(args []string) (string, error) {
 		b, err := io.ReadAll(r.Body)
 		return string(b), err
 	case "dial": // network address: whose the connection is, and both ends
-		c, err := net.DialTimeout(args[1], args[2], patience)
+		// Without keep-alive probes: of a connection that rests its end must hear of
+		// nothing, however long the test takes.
+		c, err := (&net.Dialer{Timeout: patience, KeepAlive: -1}).Dial(args[1], args[2])
 		if err != nil {
 			return "", err
 		}
@@ -172,7 +178,7 @@ func (p *agent) do(args []string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), hangs)
 		defer cancel()
 		return "done", n.Shutdown(ctx)
 	case "exit":
@@ -293,7 +299,7 @@ func (p *program) answer(command string) string {
 	case line, ok := <-p.lines:
 		require.True(p.t, ok, "the program has ended: %s", p.said())
 		return strings.TrimSpace(line)
-	case <-time.After(2 * patience):
+	case <-time.After(hangs):
 		p.cmd.Process.Signal(syscall.SIGQUIT) // shows where it hangs
 		p.cmd.Wait()
 		p.t.Fatalf("no answer to %q: %s", command, p.said())

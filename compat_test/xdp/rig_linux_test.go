@@ -33,18 +33,23 @@ func newNamespace(t *testing.T) *namespace {
 			t.Skip(err)
 		}
 	}
+	if _, err := os.Stat("/proc/net/if_inet6"); err != nil {
+		t.Skip("this kernel has no IPv6")
+	}
 	ns := &namespace{t, fmt.Sprintf("fnsh-%d-%d", os.Getpid(), namespaces.Add(1))}
 	if out, err := addNamespace(ns.name); err != nil {
 		t.Skipf("no network namespace can be made here: %s", out)
 	}
 	t.Cleanup(func() { deleteNamespace(ns.name) })
+	// What a new namespace takes over from the machine's settings is not to matter.
+	ns.try("sh", "-c", "cd /proc/sys/net; for what in forwarding rp_filter arp_ignore arp_announce arp_filter; do for i in all default; do echo 0 >ipv4/conf/$i/$what; done; done; for i in all default; do echo 0 >ipv6/conf/$i/disable_ipv6; done")
 	ns.ip("link set lo up")
 	return ns
 }
 
 // try runs a command in the namespace.
 func (ns *namespace) try(name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), hangs)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", ns.name, name}, args...)...).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
@@ -92,12 +97,12 @@ func (ns *namespace) curl(url string) string {
 	return ns.run("curl", "-s", "-S", "-g", "--max-time", seconds, url)
 }
 
-// probe sends a packet by hping3, which waits a second for the answer, until the
-// answer has come in time.
+// probe sends packets by hping3, which waits a second for the answer, until one has
+// come in time.
 func (ns *namespace) probe(answer string, args ...string) {
 	ns.t.Helper()
 	require.Eventually(ns.t, func() bool {
-		out, _ := ns.try("hping3", append([]string{"-c", "1"}, args...)...)
+		out, _ := ns.try("hping3", args...)
 		return strings.Contains(out, answer)
 	}, patience, 10*time.Millisecond, "hping3 %v", args)
 }
@@ -128,6 +133,18 @@ func newRig(t *testing.T) *rig {
 			c.ns.ip("addr add " + a + " dev eth0")
 		}
 		c.ns.ip("link set eth0 up")
+	}
+	// The kernel transmits some time after the carrier is there, and makes IPv6 ready,
+	// both in workers of its own.
+	for _, c := range []struct {
+		ns       *namespace
+		to, from string
+	}{{r.server, clientIP6, serverIP6}, {r.client, serverIP6, clientIP6}} {
+		require.Eventually(t, func() bool {
+			link, _ := c.ns.try("ip", "link", "show", "dev", "eth0")
+			route, err := c.ns.try("ip", "-6", "route", "get", c.to)
+			return err == nil && strings.Contains(link, " state UP ") && strings.Contains(route, "src "+c.from+" ")
+		}, patience, time.Millisecond, "the veth pair does not come up")
 	}
 	return r
 }

@@ -1,6 +1,7 @@
 package xdp
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
@@ -55,6 +56,9 @@ func (p *agent) rubbish(args []string) (string, error) {
 			b = append([]byte(nil), templates[r.IntN(len(templates))]...)
 			for range 1 + r.IntN(6) {
 				b[14+r.IntN(len(b)-14)] = byte(r.Uint32())
+			}
+			if b[12] == 8 && b[13] == 6 && bytes.Equal(b[28:32], []byte{10, 9, 0, 2}) {
+				b[31] = 77 // not by chance either
 			}
 			if r.IntN(8) == 0 {
 				b = b[:14+r.IntN(len(b)-14)]

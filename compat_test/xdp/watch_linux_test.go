@@ -71,10 +71,10 @@ func TestAnExclusiveAddressGivenToTheKernel(t *testing.T) {
 	p.must("serve a :8080")
 	opens := func() uint64 { return p.stats().TCP.PassiveOpens }
 	get := func() string {
-		out, _ := r.client.try("curl", "-s", "--max-time", "2", "http://"+own+":8080/")
+		out, _ := r.client.try("curl", "-s", "--max-time", "5", "http://"+own+":8080/")
 		return out
 	}
-	require.Contains(t, get(), fmt.Sprint("from ", p.cmd.Process.Pid))
+	require.Contains(t, r.client.curl("http://"+own+":8080/"), fmt.Sprint("from ", p.cmd.Process.Pid))
 	require.EqualValues(t, 1, opens())
 
 	r.server.ip("addr add " + own + "/24 dev eth0")

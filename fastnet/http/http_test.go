@@ -111,12 +111,19 @@ func TestServerAndDefaultClientAreTheStacks(t *testing.T) {
 	r, err = http.Head(base + "/d")
 	require.Empty(t, body(t, r, err))
 	require.Equal(t, http.StatusOK, r.StatusCode)
-	require.Equal(t, 1, conns.connections(), "one, kept alive")
+	// They are kept alive; but net/http gives a connection up whose writing goroutine
+	// does not get a processor for 50 ms after a request.
+	for requests := 4; conns.connections() >= requests; requests++ {
+		require.Less(t, requests, 50, "each has a connection of its own")
+		r, err = http.Get(base + "/k")
+		require.Equal(t, "GET /k ", body(t, r, err))
+	}
 
+	before := conns.connections()
 	http.DefaultClient.CloseIdleConnections()
 	r, err = http.Get(base + "/e")
 	require.Equal(t, "GET /e ", body(t, r, err))
-	require.Equal(t, 2, conns.connections())
+	require.Equal(t, before+1, conns.connections())
 }
 
 func TestServerWithTLSIsTheStacks(t *testing.T) {

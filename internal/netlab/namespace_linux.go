@@ -74,6 +74,26 @@ func (ns Namespace) Do(f func() error) error {
 	return onItsOwnThread(ns.Enter, f)
 }
 
+// NoIPv6 has interfaces that the namespace gets from now on do without IPv6, if the
+// kernel lets us: with it they send reports of their groups, and look for routers,
+// whenever they like.
+func (ns Namespace) NoIPv6() { _ = ns.set("ipv6/conf/default/disable_ipv6", "1") }
+
+// TrustNeighbors has an interface of the namespace ask for no Ethernet address again
+// that it has once had, if the kernel lets us: the test, which cannot answer at any
+// moment, would be forgotten after some seconds (RFC 4861 section 7.3.3, which Linux
+// follows for ARP too).
+func (ns Namespace) TrustNeighbors(name string) {
+	for _, family := range []string{"ipv4", "ipv6"} {
+		_ = ns.set(family+"/neigh/"+name+"/delay_first_probe_time", "100000")
+	}
+}
+
+// set sets a sysctl of the network's: that of the thread's namespace.
+func (ns Namespace) set(name, value string) error {
+	return ns.Do(func() error { return os.WriteFile("/proc/sys/net/"+name, []byte(value), 0) })
+}
+
 // onItsOwnThread runs functions, until one fails, on a thread that ends then.
 func onItsOwnThread(first, second func() error) error {
 	result := make(chan error, 1)

@@ -56,8 +56,8 @@ func (h *Host) WakesASleeperForEachFrame() {
 
 	// And one that surely sleeps.
 	q := h.Queue(0)
-	Sleep(q)
 	before := q.Stats().Wakes
+	Sleep(q)
 	ToUs(t, fd, 5000, "wake up")
 	require.Eventually(t, func() bool { return q.Stats().Wakes > before }, Patience, time.Millisecond)
 	Drain(q)

@@ -21,7 +21,7 @@ func WarmUp(d time.Duration) time.Duration { return min(d/2, 300*time.Millisecon
 
 // HangTime is how long a worker may take to end the operation it is in. The
 // machine may be busy with other work, so it is generous.
-const HangTime = 10 * time.Second
+const HangTime = time.Minute
 
 // A Crew is the goroutines that load a stack.
 type Crew struct {

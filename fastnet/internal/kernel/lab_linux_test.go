@@ -51,6 +51,17 @@ func newLab(t *testing.T) *lab {
 	l.there("addr add 10.9.0.2/24 dev eth0")
 	l.there("addr add fd09::2/64 dev eth0 nodad")
 	l.there("link set eth0 up")
+	// The kernel makes the route to an IPv6 address of its own a moment after the address
+	// (addrconf_dad_work in Linux' net/ipv6/addrconf.c).
+	for ns, address := range map[string]string{l.name: "fd09::1", l.peer: "fd09::2"} {
+		for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+			out, _ := exec.Command("ip", "-n", ns, "-6", "route", "get", address).CombinedOutput()
+			if strings.HasPrefix(string(out), "local ") {
+				break
+			}
+			require.True(t, time.Now().Before(deadline), "%s", out)
+		}
+	}
 	runtime.LockOSThread() // never unlocked: the thread ends with the test
 	fd, err := unix.Open("/run/netns/"+l.name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	require.NoError(t, err)

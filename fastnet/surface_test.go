@@ -12,6 +12,9 @@ import (
 // TestSurfaceIsThatOfPackageNet compares the exported names, their types and
 // their methods with those of the package net that is installed.
 func TestSurfaceIsThatOfPackageNet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it reads types, and is long with the race detector")
+	}
 	imp := importer.ForCompiler(token.NewFileSet(), "source", nil)
 	theirs, err := imp.Import("net")
 	require.NoError(t, err)

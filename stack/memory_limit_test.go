@@ -55,6 +55,9 @@ func (c *TCPConn) limit() int {
 // A reader that keeps up gets the buffers that a long fat path needs, and those
 // of a short path stay small; one that asks for a size has that.
 func TestBuffersGrowWithThePath(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine in virtual time, and long with the race detector")
+	}
 	fat := fault.Faults{Rate: 1e9, Queue: 4 << 20, Delay: 25 * time.Millisecond}
 	for name, c := range map[string]struct {
 		path        fault.Faults

@@ -236,9 +236,9 @@ func module(t *tally, dir string) {
 		}
 		return
 	}
-	// One package after another: those of a live interface have enough to do with
-	// themselves on a machine of two processors.
-	goTest(t, dir, "-p", "1", "./...")
+	// Two packages at a time, on a machine of more processors, too: that of a live
+	// interface has enough to do with itself.
+	goTest(t, dir, "-p", "2", "./...")
 }
 
 // unreachable reports whether the go command's output says that the network, or

@@ -31,8 +31,9 @@ type Follower struct {
 
 	monitor *os.File // announcements of links
 	raw     syscall.RawConn
-	seq     uint32 // of our questions
-	current bool   // Start's question was answered; watch's
+	seq     uint32     // of our questions
+	hearing sync.Mutex // held while an announcement is carried out
+	current bool       // Start's question was answered; watch's
 
 	dead atomic.Bool   // closed, or gone: link.Err says why
 	done chan struct{} // closed by Close
@@ -131,8 +132,11 @@ func (f *Follower) Die(err error) {
 }
 
 // Mark makes the device dead for its users, before the driver closes what they
-// use. A second call returns nic.ErrClosed.
+// use. No announcement is carried out from then on. A second call returns
+// nic.ErrClosed. Changed and Deleted may not call it.
 func (f *Follower) Mark() error {
+	f.hearing.Lock()
+	defer f.hearing.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -142,6 +146,12 @@ func (f *Follower) Mark() error {
 	f.dead.Store(true)
 	f.link.Up, f.link.Err = false, nic.ErrClosed
 	return nil
+}
+
+func (f *Follower) isClosed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
 }
 
 // Close ends the goroutines, and waits for them. A driver calls it once, after
@@ -218,7 +228,9 @@ func (f *Follower) ask() error {
 
 // announced handles one announcement, or the answer to Ask.
 func (f *Follower) announced(kind uint16, body []byte) {
-	if f.index == 0 {
+	f.hearing.Lock()
+	defer f.hearing.Unlock()
+	if f.index == 0 || f.isClosed() {
 		return
 	}
 	switch kind {

@@ -80,3 +80,27 @@ func TestAnInterfaceThatWentBeforeTheStart(t *testing.T) {
 	require.True(t, f.Dead())
 	require.NoError(t, f.Close())
 }
+
+// A device that is being closed is not brought up again by an announcement.
+func TestNothingIsHeardAfterMark(t *testing.T) {
+	f, err := NewFollower()
+	require.NoError(t, err)
+	defer f.Close()
+	up := make([]byte, unix.SizeofIfInfomsg)
+	ne.PutUint32(up[4:], 7)
+	ne.PutUint32(up[8:], unix.IFF_UP|unix.IFF_LOWER_UP)
+	heard := 0
+	f.Set("a driver: eth7", 7, nic.Link{})
+	f.Changed = func(s State) error {
+		require.True(t, s.Up)
+		heard++
+		return nil
+	}
+	f.announced(unix.RTM_NEWLINK, up)
+	require.Equal(t, 1, heard)
+	require.True(t, f.Link().Up)
+	require.NoError(t, f.Mark())
+	f.announced(unix.RTM_NEWLINK, up)
+	require.Equal(t, 1, heard)
+	require.False(t, f.Link().Up)
+}

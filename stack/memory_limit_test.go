@@ -55,9 +55,6 @@ func (c *TCPConn) limit() int {
 // A reader that keeps up gets the buffers that a long fat path needs, and those
 // of a short path stay small; one that asks for a size has that.
 func TestBuffersGrowWithThePath(t *testing.T) {
-	if testing.Short() {
-		t.Skip("one goroutine in virtual time, and long with the race detector")
-	}
 	fat := fault.Faults{Rate: 1e9, Queue: 4 << 20, Delay: 25 * time.Millisecond}
 	for name, c := range map[string]struct {
 		path        fault.Faults
@@ -72,6 +69,9 @@ func TestBuffersGrowWithThePath(t *testing.T) {
 		"fixed":          {path: fat, server: TCPDefaults{RcvBuf: 100_000}, least: 100_000, most: 100_000},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("one goroutine in virtual time, and long with the race detector")
+			}
 			d := newPathDuo(t, wire.Config{Pool: 1 << 16, Ring: 1 << 13}, c.path, [2]Config{{TCP: c.server}})
 			ln, err := d.a.ListenTCP(addrPort("10.0.0.1:80"), ListenOptions{})
 			require.NoError(t, err)

@@ -43,8 +43,8 @@ func (l *lull) interrupt() {
 	}
 }
 
-// look returns how many datagrams came since the latest look, or 0 if that was not
-// all there was.
+// look returns how many datagrams came since the latest look, and whether there was
+// nothing but them.
 func (l *lull) look() (datagrams int, only bool) {
 	return int(l.datagrams.Swap(0)), !l.other.Swap(false)
 }
